@@ -1,0 +1,1 @@
+"""AutoLLMResearch: learn from cheap LLM experiments, propose the configuration for the expensive one."""

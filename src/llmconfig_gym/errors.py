@@ -1,0 +1,86 @@
+"""Everything that can go wrong in LLMConfig-Gym, in one place.
+
+The error model: inside an episode nothing raises. A proposal that cannot be told is data: an
+`Outcome` of kind `invalid`, `duplicate` or `over_budget`. Outside an episode (loading, downloading,
+importing, collecting) a problem raises one of the errors below, and its message says what was found,
+what was expected and what to do. The command line prints that message on one line and exits with 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GymError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidConfig(GymError):
+    """A configuration is not legal in its space (unknown or missing key, wrong type, NaN, off the simplex)."""
+
+
+class InvalidSpace(GymError):
+    """A parameter or space is defined in a way that has no legal configuration or an ambiguous one."""
+
+
+class UnknownName(GymError):
+    """An experiment, suite or source was asked for by a name that does not exist."""
+
+
+class SuiteFormatError(GymError):
+    """A suite on disk is damaged, incomplete or written by another version."""
+
+
+class SourceUnavailable(GymError):
+    """A public table could not be fetched and is not in the local mirror."""
+
+
+class ChecksumMismatch(GymError):
+    """A fetched file is not the file this version was made for."""
+
+
+class UnsafePickle(GymError):
+    """A pickle asks for a name outside the short list this project admits."""
+
+
+class SourceFormatError(GymError):
+    """A public table has a shape this version does not know (a column or key is missing)."""
+
+
+class ImportProblem(GymError):
+    """A user's table cannot become a suite as it stands."""
+
+
+class CollectError(GymError):
+    """A sweep cannot start, resume or be verified."""
+
+
+class EpisodeOver(GymError):
+    """`step` was called on an environment that has not been reset or whose budget is spent."""
+
+
+class MissingExtra(GymError):
+    """A part of the product needs packages that the plain installation does not bring."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
+    """An `UnknownName` that suggests the nearest known names ("did you mean")."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        advice = f"did you mean {' or '.join(repr(c) for c in close)}?"
+    elif names:
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        advice = f"known: {shown}."
+    else:
+        advice = "none is known."
+    return UnknownName(f"no {kind} is called {name!r}; {advice}{' ' + hint if hint else ''}")
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
+    """A `MissingExtra` that names the package, what it is for and the command that installs it."""
+    return MissingExtra(
+        f"{purpose} needs the package {package!r}, which is not installed; "
+        f"install it with: pip install 'autollmresearch[{extra}]'"
+    )

@@ -1,0 +1,202 @@
+"""Pool: the configurations of a space that were really measured, and the one most similar to a proposal.
+
+Most similar means nearest in the space's encoding (each ordered parameter by its position in its range,
+logarithmic where the parameter is; categorical one-hot; mixtures by their weights). Two indexes answer it: a
+dense table of cells where every parameter has levels or choices (each axis rounds to its nearest level, then
+a cell that was not measured points to its nearest measured one), and a k-d tree for everything else. Ties go to
+the lowest row, so that an answer never depends on anything but the table.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llmconfig_gym.errors import SuiteFormatError
+from llmconfig_gym.parameter import WRITTEN, Categorical, FloatArray, Grid, Ordered, Simplex, Value
+from llmconfig_gym.space import Config, Space
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
+
+MAX_CELLS = 1 << 20
+"""Largest product of levels for which the dense table of cells is built (4 MiB)."""
+
+
+class Pool:
+    """`rows` measured configurations of one space, column by column.
+
+    Args:
+        space: what the columns mean.
+        columns: for each parameter an array [rows], for a simplex [rows, components] in the space's order.
+
+    Raises:
+        SuiteFormatError: a column is missing or has another length, or the pool is empty.
+    """
+
+    def __init__(self, space: Space, columns: Mapping[str, ArrayLike]) -> None:
+        missing = [n for n in space.names if n not in columns]
+        if missing:
+            raise SuiteFormatError(f"the table has no column for parameter {missing[0]!r}")
+        self.space = space
+        self.columns = {n: np.asarray(columns[n]) for n in space.names}
+        lengths = {len(c) for c in self.columns.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise SuiteFormatError(f"parameter columns must have one length, at least 1; found {sorted(lengths)}")
+        self.rows = lengths.pop()
+
+    @classmethod
+    def from_configs(cls, space: Space, configs: Iterable[Config]) -> Pool:
+        """A pool of checked configurations, in their order."""
+        listed = list(configs)
+        columns: dict[str, ArrayLike] = {}
+        for p in space.parameters:
+            if isinstance(p, Simplex):
+                columns[p.name] = np.array([p.encode(c[p.name]) for c in listed])
+            else:
+                columns[p.name] = np.array([c[p.name] for c in listed])
+        return cls(space, columns)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def config(self, row: int) -> dict[str, Value]:
+        """The configuration at `row`, in plain Python types."""
+        config: dict[str, Value] = {}
+        for p in self.space.parameters:
+            cell = self.columns[p.name][row].tolist()
+            config[p.name] = dict(zip(p.components, cell, strict=True)) if isinstance(p, Simplex) else cell
+        return config
+
+    @cached_property
+    def encoded(self) -> FloatArray:
+        """All configurations as coordinates, [rows, width]."""
+        return self.encode_many(self.columns)
+
+    def encode_many(self, columns: Mapping[str, ArrayLike]) -> FloatArray:
+        """Columns of legal values as coordinates, [n, width]."""
+        blocks = []
+        for p in self.space.parameters:
+            column = np.asarray(columns[p.name])
+            if isinstance(p, Categorical):
+                blocks.append(np.stack([column == c for c in p.choices], axis=1).astype(np.float64))
+            elif isinstance(p, Simplex):
+                blocks.append(column / column.sum(axis=1, keepdims=True))
+            else:
+                assert isinstance(p, Ordered)
+                blocks.append(p.position(column.astype(np.float64))[:, None])
+        return np.concatenate(blocks, axis=1)
+
+    def find(self, config: Config) -> tuple[int, bool]:
+        """The row most similar to a checked configuration, and whether it is that very configuration."""
+        if self._grid is not None:
+            return self._grid.find(config)
+        row = self._nearest(self.space.encode(config)[None])[0]
+        return int(row), self.space.same(config, self.config(int(row)))
+
+    def find_many(self, columns: Mapping[str, ArrayLike]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """`find` for n configurations given as columns: rows [n] and whether each is exact [n].
+
+        Values must be legal (this is the fast path of code that enumerates; `find` is the checked one).
+        """
+        if self._grid is not None:
+            return self._grid.find_many({n: np.asarray(columns[n]) for n in self.space.names})
+        encoded = self.encode_many(columns)
+        rows = self._nearest(encoded)
+        return rows, np.abs(encoded - self.encoded[rows]).max(axis=1) <= WRITTEN
+
+    @cached_property
+    def _grid(self) -> _GridIndex | None:
+        axes = [p for p in self.space.parameters if isinstance(p, Grid | Categorical)]
+        if len(axes) < len(self.space.parameters) or prod(len(p.options) for p in axes) > MAX_CELLS:
+            return None
+        return _GridIndex(self, axes)
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.encoded)
+
+    def _nearest(self, encoded: FloatArray) -> NDArray[np.int64]:
+        k = min(8, self.rows)  # a few neighbours, so that equal distances can go to the lowest row
+        found = self._tree.query(encoded, k=k)
+        distances, rows = (np.asarray(a).reshape(len(encoded), k) for a in found)
+        tied = distances <= distances[:, :1] * (1 + 1e-12)
+        nearest: NDArray[np.int64] = np.where(tied, rows, self.rows).min(axis=1).astype(np.int64)
+        return nearest
+
+
+class _GridIndex:
+    """A dense table from cells (one level or choice per axis) to the nearest measured row."""
+
+    def __init__(self, pool: Pool, parameters: Sequence[Grid | Categorical]) -> None:
+        self.parameters = parameters
+        self.axes = [_Axis(p) for p in parameters]
+        shape = tuple(len(p.options) for p in parameters)
+        self.strides = [prod(shape[i + 1 :]) for i in range(len(shape))]
+        cells, _ = self._cells(pool.columns)
+        table = np.full(prod(shape), -1, dtype=np.int64)
+        table[cells[::-1]] = np.arange(pool.rows)[::-1]  # the lowest row wins should a cell repeat
+        self.measured = table >= 0
+        holes = np.flatnonzero(~self.measured)
+        if len(holes):
+            indices = np.unravel_index(holes, shape)
+            columns = {p.name: a.values[i] for p, a, i in zip(self.parameters, self.axes, indices, strict=True)}
+            table[holes] = pool._nearest(pool.encode_many(columns))
+        self.table = table
+        self.table_list: list[int] = table.tolist()
+        self.measured_list: list[bool] = self.measured.tolist()
+
+    def find(self, config: Config) -> tuple[int, bool]:
+        cell, exact = 0, True
+        for p, axis, stride in zip(self.parameters, self.axes, self.strides, strict=True):
+            index, same = axis.find(config[p.name])
+            cell += index * stride
+            exact = exact and same
+        return self.table_list[cell], exact and self.measured_list[cell]
+
+    def find_many(self, columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        cells, exact = self._cells(columns)
+        return self.table[cells], exact & self.measured[cells]
+
+    def _cells(self, columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        cells: Any = 0
+        exact: Any = True
+        for p, axis, stride in zip(self.parameters, self.axes, self.strides, strict=True):
+            index, same = axis.find_many(columns[p.name])
+            cells = cells + index * stride
+            exact = exact & same
+        return cells, exact
+
+
+class _Axis:
+    """One axis of the cell table: the nearest level or the very choice."""
+
+    def __init__(self, parameter: Grid | Categorical) -> None:
+        self.values: NDArray[Any] = np.array(parameter.options)
+        self.levels = parameter.levels if isinstance(parameter, Grid) else ()
+        self.midpoints = parameter.midpoints if isinstance(parameter, Grid) else []
+        self.choices = {(type(c), c): i for i, c in enumerate(parameter.options)}
+
+    def find(self, value: Value) -> tuple[int, bool]:
+        if not self.levels:
+            return self.choices[(type(value), value)], True  # type: ignore[index]  # checked: one of the choices
+        assert isinstance(value, int | float)
+        index = bisect_right(self.midpoints, value)
+        level = self.levels[index]
+        return index, abs(value - level) <= WRITTEN * abs(level)
+
+    def find_many(self, values: NDArray[Any]) -> tuple[NDArray[np.int64], Any]:
+        if not self.levels:
+            order = np.argsort(self.values)
+            return order[np.searchsorted(self.values, values, sorter=order)], True
+        index = np.searchsorted(self.midpoints, values, side="right")
+        levels = self.values[index]
+        return index, np.abs(values - levels) <= WRITTEN * np.abs(levels)
