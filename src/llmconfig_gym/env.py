@@ -112,6 +112,11 @@ class ConfigEnv(gymnasium.Env[str, Any]):
         info = {"trial": len(self._history), "trials_left": left, "outcome": outcome.to_dict()}
         return self._text, self.reward(outcome), left == 0, False, info
 
+    @property
+    def history(self) -> tuple[Outcome, ...]:
+        """The outcomes of this episode's trials so far."""
+        return tuple(self._history or ())
+
     def reward(self, outcome: Outcome) -> float:
         """`(1 - regret) / budget` of one trial; 0 if it gave no value."""
         if outcome.value is None:

@@ -128,7 +128,8 @@ class Space:
 
         A grid becomes the index of its level (an ordered integer), so that the sampler sees the order and a
         logarithmic lattice is evenly spaced. A simplex becomes one float in [0, 1] per component, named
-        `parameter.component`, normalised on the way back: a draw is uniform on the cube, not on the simplex.
+        `parameter.component`; `-log` of it, normalised, is the weight, so that a uniform draw is uniform on the
+        simplex (the recipe of Optuna's own FAQ for proportions).
         """
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -153,7 +154,8 @@ class Space:
             if isinstance(p, Grid):
                 config[p.name] = p.levels[int(params[p.name])]
             elif isinstance(p, Simplex):
-                config[p.name] = p.decode(np.array([params[f"{p.name}.{c}"] for c in p.components]))
+                draws = np.array([params[f"{p.name}.{c}"] for c in p.components], dtype=np.float64)
+                config[p.name] = p.decode(-np.log(np.clip(draws, 1e-12, 1.0)))
             else:
                 config[p.name] = params[p.name]
         return config
@@ -166,7 +168,8 @@ class Space:
             if isinstance(p, Grid):
                 params[p.name] = int(np.argmin(np.abs(p.position(np.asarray(p.levels)) - p.encode(value)[0])))
             elif isinstance(p, Simplex):
-                params |= {f"{p.name}.{c}": float(w) for c, w in zip(p.components, p.encode(value), strict=True)}
+                draws = np.exp(-p.width * p.encode(value))  # -log of a uniform draw is 1 on average
+                params |= {f"{p.name}.{c}": float(u) for c, u in zip(p.components, draws, strict=True)}
             else:
                 params[p.name] = value
         return params

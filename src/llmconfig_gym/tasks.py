@@ -132,13 +132,14 @@ def _parameter_text(p: Parameter, task: Task) -> str:
     return f"{p.name}{unit}: {about + '; ' if about else ''}legal: {p.legal()}"
 
 
-def describe_outcome(experiment: Experiment, outcome: Outcome, trials_left: int) -> str:
+def describe_outcome(experiment: Experiment, outcome: Outcome, trials_left: int | None = None) -> str:
     """One outcome as text for an agent: what was told, the value with its details, and how many trials are left."""
-    left = f"{trials_left} trial{'s' if trials_left != 1 else ''} left."
     parts = [outcome.message] if outcome.message else []
     if outcome.value is not None:
         told = ", ".join(f"{k} {value_text(v)}" for k, v in (outcome.config or {}).items())
         parts.append(f"{experiment.metric.name} {number(outcome.value, digits=5)} at {told}.")
     if outcome.details:
         parts.append("Details: " + ", ".join(f"{k} {number(v, digits=4)}" for k, v in outcome.details.items()) + ".")
-    return " ".join([*parts, left])
+    if trials_left is not None:
+        parts.append(f"{trials_left} trial{'s' if trials_left != 1 else ''} left.")
+    return " ".join(parts)

@@ -1,0 +1,136 @@
+"""Pooled GP: one Gaussian process over all cheaper outcomes and the target's own, with fidelity as a feature."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.evidence.records import Problem
+from autollmresearch.policy import Proposal, State
+from llmconfig_gym.experiment import Fidelity
+from llmconfig_gym.parameter import FloatArray
+
+if TYPE_CHECKING:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Kernel
+
+FIT_POINTS = 300
+"""Outcomes on which the kernel's hyperparameters are fitted."""
+
+
+@dataclass(frozen=True)
+class PooledGPPolicy:
+    """Greedy on the posterior mean of a GP with a Matern-5/2 ARD kernel over (configuration, log fidelity).
+
+    Attributes:
+        points: most outcomes the GP is conditioned on, drawn at random (exact inference grows with the cube).
+
+    Outcomes vary slowly with fidelity: its length scales are at least the whole range from the cheapest experiment to
+    the target, without which nothing known would say anything about a target beyond it.
+
+    Kernel hyperparameters are fitted once per problem on the cheaper outcomes, by marginal likelihood; each trial
+    on the target then joins the data. Diverged runs are clipped as on the regret scale.
+    """
+
+    points: int = 800
+
+    def propose(self, states: Sequence[State]) -> list[Proposal]:
+        return [self._one(state) for state in states]
+
+    def _one(self, state: State) -> Proposal:
+        if not state.problem.cheaper:
+            return RandomPolicy().propose([state])[0]
+        fits = _fitted.setdefault(state.problem, {})
+        if self.points not in fits:
+            fits[self.points] = _Pooled(state.problem, self.points)
+        return fits[self.points].propose(state)
+
+
+_fitted: WeakKeyDictionary[Problem, dict[int, _Pooled]] = WeakKeyDictionary()
+"""Fits by problem: what a fit depends on is the problem alone, so episodes that share one share its fit."""
+
+
+class _Pooled:
+    """The cheaper outcomes as regression data, and a kernel fitted to them."""
+
+    def __init__(self, problem: Problem, points: int) -> None:
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+        scale = _FidelityScale(problem)
+        encoded = np.concatenate([runs.encoded_in(problem.space) for runs in problem.cheaper])
+        fidelity = np.concatenate([scale.rows(runs.fidelity, len(runs.losses)) for runs in problem.cheaper])
+        losses = np.concatenate([_clip(runs.losses, problem.clip) for runs in problem.cheaper])
+        features = np.concatenate([encoded, fidelity], axis=1)
+        keep = _subset(len(losses), points)
+        self.x, self.y = features[keep], losses[keep]
+        pool = problem.pool.encoded
+        self.x_pool = np.concatenate([pool, scale.rows(problem.fidelity, len(pool))], axis=1)
+        settings, scales = encoded.shape[1], fidelity.shape[1]
+        bounds = [(5e-2, 1e2)] * settings + [(1.0, 1e2)] * scales
+        start = [1.0] * settings + [2.0] * scales
+        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(start, bounds, nu=2.5)
+        sample = _subset(len(self.y), FIT_POINTS)
+        prior = kernel + WhiteKernel(1e-2, (1e-6, 1.0))
+        self.kernel = _regress(prior, self.x[sample], self.y[sample], optimizer="fmin_l_bfgs_b").kernel_
+
+    def propose(self, state: State) -> Proposal:
+        told, losses = state.told()
+        x = np.concatenate([self.x, self.x_pool[told]])
+        y = np.concatenate([self.y, _clip(losses, state.problem.clip)])
+        rows = state.untried()
+        if len(rows) == 0:
+            rows = np.arange(len(self.x_pool))
+        mean = _regress(self.kernel, x, y, optimizer=None).predict(self.x_pool[rows])
+        config = state.problem.pool.config(int(rows[int(np.argmin(mean))]))
+        return Proposal(config, f"least posterior mean of a Gaussian process over {len(x)} outcomes")
+
+
+class _FidelityScale:
+    """Fidelity as features: the logarithm of every number that differs, 0 at the least and 1 at the greatest."""
+
+    def __init__(self, problem: Problem) -> None:
+        values = [f.values for f in (*(runs.fidelity for runs in problem.cheaper), problem.fidelity)]
+        shared = [k for k in problem.fidelity.values if all(_positive(v.get(k)) for v in values)]
+        self.names = [k for k in shared if len({v[k] for v in values}) > 1]
+        logs = np.log(np.array([[float(v[k]) for k in self.names] for v in values], dtype=np.float64))
+        self.low, self.high = logs.min(axis=0), logs.max(axis=0)
+
+    def rows(self, fidelity: Fidelity, count: int) -> FloatArray:
+        """The features of one fidelity, repeated: [count, names]."""
+        logs = np.log(np.array([float(fidelity.values[k]) for k in self.names], dtype=np.float64))
+        return np.tile(np.asarray((logs - self.low) / (self.high - self.low), dtype=np.float64), (count, 1))
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
+def _clip(losses: FloatArray, clip: float | None) -> FloatArray:
+    """Losses of one experiment with diverged runs clipped as on the regret scale."""
+    if clip is None or len(losses) == 0:
+        return losses
+    best = float(losses.min())
+    return np.minimum(losses, best + (clip - 1) * abs(best))
+
+
+def _subset(count: int, size: int) -> NDArray[np.int64]:
+    """At most `size` of `count` rows, drawn at random but always the same."""
+    if count <= size:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, size=size, replace=False))
+
+
+def _regress(kernel: Kernel, x: FloatArray, y: FloatArray, *, optimizer: str | None) -> GaussianProcessRegressor:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound is an irrelevant feature
+        return GaussianProcessRegressor(kernel, optimizer=optimizer, normalize_y=True).fit(x, y)

@@ -1,0 +1,1 @@
+"""The benchmark: protocols, metrics, runner, report."""

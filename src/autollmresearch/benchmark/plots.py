@@ -1,0 +1,64 @@
+"""Pictures of a benchmark: regret curves, readable in grey and by colour-blind eyes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autollmresearch.benchmark.summary import Group
+from autollmresearch.methods import DEFAULT
+from llmconfig_gym.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#7f7f7f", "#E69F00", "#D55E00", "#56B4E9", "#0072B2", "#009E73", "#000000", "#CC79A7", "#F0E442")
+"""Okabe and Ito's colour-blind-safe palette; one colour per method, the same in every picture."""
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
+FLOOR = 1e-4
+"""Regrets below this are drawn at it: a logarithmic axis has no zero."""
+
+
+def style(method: str, position: int) -> dict[str, str]:
+    """Colour, line and marker of a method; default methods keep theirs whatever else is drawn."""
+    index = DEFAULT.index(method) if method in DEFAULT else len(DEFAULT) + position
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": LINES[index % len(LINES)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
+
+
+def regret_curves(group: Group) -> Figure:
+    """Mean simple regret against trials, with 95 % intervals, one line per method."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    trials = np.arange(1, group.budget + 1)
+    for position, m in enumerate(group.methods):
+        look = style(m.method, position)
+        axes.plot(trials, np.maximum(m.regret, FLOOR), label=m.method, markersize=4, linewidth=1.6, **look)  # type: ignore[arg-type]
+        low, high = np.maximum(m.low, FLOOR), np.maximum(m.high, FLOOR)
+        axes.fill_between(trials, low, high, color=look["color"], alpha=0.10, linewidth=0)
+    axes.set_yscale("log")
+    axes.set_xlabel("trials on the target")
+    axes.set_ylabel("mean simple regret (log scale)")
+    axes.set_title(group.title, loc="left", fontsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True, which="major", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def save_curves(group: Group, directory: Path) -> Path:
+    """Write a group's regret curves as PNG; returns the path."""
+    name = f"regret-{group.suite}-{group.task}-{group.protocol}".replace(":", "-") + ".png"
+    with whole_file(directory / name) as temporary:
+        regret_curves(group).savefig(temporary, format="png", dpi=150)
+    return directory / name

@@ -1,0 +1,61 @@
+"""Protocols: what a method may see before its first trial on the target.
+
+- `full`: the whole tables of all cheaper experiments.
+- `metered:N`: N cheap outcomes in all, drawn uniformly from those tables; the same N for every method, and another
+  draw for each seed.
+
+Cheaper experiments are those of the target's family at every lower level of the suite's split.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from autollmresearch.errors import InvalidProtocol
+from autollmresearch.evidence.records import CheapRuns, Problem
+from llmconfig_gym.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """`full` (outcomes is None) or `metered:N` (outcomes is N)."""
+
+    outcomes: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol:
+        """The protocol of this name. Raises `InvalidProtocol`."""
+        kind, _, number = text.partition(":")
+        if text == "full":
+            return cls()
+        if kind == "metered" and number.isascii() and number.isdigit() and int(number) >= 1:
+            return cls(int(number))
+        raise InvalidProtocol(f"{text!r} is not a protocol; expected 'full' or 'metered:N' with N at least 1")
+
+    def __str__(self) -> str:
+        return "full" if self.outcomes is None else f"metered:{self.outcomes}"
+
+    def problems(self, target: Experiment, cheaper: list[Experiment], budget: int, seeds: list[int]) -> list[Problem]:
+        """What a method may know, one problem per seed (the same object for all seeds of `full`)."""
+        if self.outcomes is None:
+            return [_problem(target, tuple(CheapRuns.of(e) for e in cheaper), budget)] * len(seeds)
+        return [_problem(target, _draw(target, cheaper, self.outcomes, seed), budget) for seed in seeds]
+
+
+def _draw(target: Experiment, cheaper: list[Experiment], outcomes: int, seed: int) -> tuple[CheapRuns, ...]:
+    """The same draw for every method: it depends on the target, the number of outcomes and the seed alone."""
+    rng = np.random.default_rng([seed, outcomes, zlib.crc32(target.id.encode())])
+    sizes = [len(e.pool) for e in cheaper]
+    total = sum(sizes)
+    drawn = np.sort(rng.choice(total, size=min(outcomes, total), replace=False))
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    parts = [drawn[(drawn >= a) & (drawn < b)] - a for a, b in pairwise(bounds)]
+    return tuple(CheapRuns.of(e, rows) for e, rows in zip(cheaper, parts, strict=True) if len(rows))
+
+
+def _problem(target: Experiment, cheaper: tuple[CheapRuns, ...], budget: int) -> Problem:
+    return Problem(target.task, target.fidelity, target.metric, target.pool, cheaper, budget, target.clip)

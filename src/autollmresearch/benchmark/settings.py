@@ -1,0 +1,74 @@
+"""Settings of a benchmark: everything that decides its numbers, saved as resolved with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from autollmresearch.benchmark.protocols import Protocol
+from autollmresearch.errors import InvalidSettings
+from autollmresearch.methods import DEFAULT, make_policy
+from llmconfig_gym.catalog import load_suite
+from llmconfig_gym.experiment import LEVELS, Level
+from llmconfig_gym.suite import Suite
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """What to run.
+
+    Attributes:
+        suites: names or paths of suites.
+        protocols: `full`, `metered:N`.
+        methods: names as `make_policy` reads them.
+        budget: trials on each target.
+        seeds: episodes per method, experiment and protocol; seeds are 0 .. seeds - 1.
+        level: which experiments are targets. `high` is for final measurements; settings are chosen on `medium`.
+    """
+
+    suites: tuple[str, ...] = ("micro",)
+    protocols: tuple[str, ...] = ("full",)
+    methods: tuple[str, ...] = DEFAULT
+    budget: int = 10
+    seeds: int = 10
+    level: Level = "high"
+
+    def resolve(self) -> tuple[BenchmarkSettings, tuple[Suite, ...]]:
+        """These settings checked, with suites by their own names, and the suites themselves.
+
+        Raises:
+            InvalidSettings, InvalidProtocol, UnknownMethod: and the gym's errors for suites that cannot be loaded.
+        """
+        for name in ("suites", "protocols", "methods"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise InvalidSettings(f"{name} must be one or more distinct names, found {', '.join(values) or 'none'}")
+        for name in ("budget", "seeds"):
+            if getattr(self, name) < 1:
+                raise InvalidSettings(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.level not in LEVELS[1:]:
+            raise InvalidSettings(f"level must be medium or high (low has nothing cheaper), found {self.level!r}")
+        for method in self.methods:
+            make_policy(method)
+        protocols = tuple(str(Protocol.parse(p)) for p in self.protocols)
+        suites = tuple(load_suite(name) for name in self.suites)
+        for suite in suites:
+            if not any(s.level == self.level and suite.cheaper(s.id) for s in suite.summaries):
+                raise InvalidSettings(
+                    f"suite {suite.name} has no {self.level} experiment with a cheaper one to learn from"
+                )
+        return replace(self, suites=tuple(s.name for s in suites), protocols=protocols), suites
+
+    def manifest(self, suites: tuple[Suite, ...]) -> dict[str, Any]:
+        """The resolved settings, the digest of every table they refer to, and a digest of it all."""
+        from importlib.metadata import version
+
+        data: dict[str, Any] = {
+            "settings": asdict(self),
+            "version": version("autollmresearch"),
+            "tables": {s.id: s.digest for suite in suites for s in suite.summaries},
+        }
+        text = json.dumps(data, sort_keys=True)
+        return {**data, "digest": hashlib.sha256(text.encode()).hexdigest()}

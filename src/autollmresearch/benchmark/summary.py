@@ -1,0 +1,136 @@
+"""Summary: from rows to the numbers a report shows. Everything here is computed from the rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autollmresearch.benchmark.metrics import average_ranks, bootstrap_interval
+from autollmresearch.methods import DEFAULT
+from llmconfig_gym.parameter import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_BUDGETS = (1, 3, 5, 10)
+
+
+@dataclass(frozen=True, eq=False)
+class MethodSummary:
+    """One method on one suite under one protocol. Arrays have one entry per trial.
+
+    Attributes:
+        regret, low, high: mean simple regret (clipped scale) with its 95 % bootstrap interval.
+        unclipped: mean simple regret on the table's own scale.
+        median_regret, excess_percent: means over the cases in which they are known.
+        cumulative: mean cumulative regret.
+        rank: average rank among the methods by simple regret.
+        within_noise: share of cases within the noise floor; NaN where no experiment's is known.
+        behind: paired difference of simple regret at the last trial to the best method: mean, low, high.
+        seconds: mean time per proposal.
+    """
+
+    method: str
+    regret: FloatArray
+    low: FloatArray
+    high: FloatArray
+    unclipped: FloatArray
+    median_regret: FloatArray
+    excess_percent: FloatArray
+    cumulative: FloatArray
+    rank: FloatArray
+    within_noise: FloatArray
+    behind: tuple[float, float, float]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """All methods on one suite's experiments of one task under one protocol."""
+
+    suite: str
+    task: str
+    protocol: str
+    experiments: tuple[str, ...]
+    seeds: int
+    budget: int
+    methods: tuple[MethodSummary, ...]
+
+    @property
+    def title(self) -> str:
+        """E.g. `steplaw (pretraining), protocol full`."""
+        return f"{self.suite} ({self.task}), protocol {self.protocol}"
+
+    @property
+    def shown(self) -> list[int]:
+        """The budgets worth a column: 1, 3, 5, 10 as far as there are, and the last."""
+        return sorted({b for b in SHOWN_BUDGETS if b <= self.budget} | {self.budget})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data: one entry per method, lists by trial."""
+        methods = [
+            {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(m).items()} for m in self.methods
+        ]
+        return {**vars(self), "methods": methods}
+
+
+def method_order(names: Sequence[str]) -> list[str]:
+    """Methods in the order of every table and picture: the default ones first, then by name."""
+    return sorted(names, key=lambda n: (DEFAULT.index(n) if n in DEFAULT else len(DEFAULT), n))
+
+
+def summarize(frame: pd.DataFrame) -> Iterator[Group]:
+    """A benchmark's rows, group by group (suite, task, protocol), in the rows' own order."""
+    for (suite, task, protocol), part in frame.groupby(["suite", "task", "protocol"], sort=False):
+        methods = method_order(list(part["method"].unique()))
+        regret = {m: _cube(part, m, "simple_regret") for m in methods}
+        ranks = average_ranks(np.stack([regret[m].reshape(-1, regret[m].shape[-1]) for m in methods]))
+        best = min(methods, key=lambda m: regret[m][..., -1].mean())
+        _, seeds, budget = regret[methods[0]].shape
+        yield Group(
+            suite=str(suite),
+            task=str(task),
+            protocol=str(protocol),
+            experiments=tuple(part["experiment"].unique()),
+            seeds=seeds,
+            budget=budget,
+            methods=tuple(_method(part, m, regret[m], ranks[i], regret[best]) for i, m in enumerate(methods)),
+        )
+
+
+def _cube(frame: pd.DataFrame, method: str, column: str) -> FloatArray:
+    """One column of one method as [experiments, seeds, trials]."""
+    rows = frame[frame["method"] == method]
+    counts = [rows[c].nunique() for c in ("experiment", "seed", "trial")]
+    ordered = rows.sort_values(["experiment", "seed", "trial"], kind="stable")[column]
+    return ordered.to_numpy(dtype=np.float64, na_value=np.nan).reshape(counts)
+
+
+def _method(frame: pd.DataFrame, method: str, regret: FloatArray, rank: FloatArray, best: FloatArray) -> MethodSummary:
+    intervals = np.array([bootstrap_interval(regret[..., t]) for t in range(regret.shape[-1])])
+    behind = (regret - best)[..., -1]
+    return MethodSummary(
+        method=method,
+        regret=regret.mean(axis=(0, 1)),
+        low=intervals[:, 0],
+        high=intervals[:, 1],
+        unclipped=_cube(frame, method, "simple_regret_unclipped").mean(axis=(0, 1)),
+        median_regret=_known_mean(_cube(frame, method, "median_regret")),
+        excess_percent=_known_mean(_cube(frame, method, "excess_percent")),
+        cumulative=_cube(frame, method, "cumulative_regret").mean(axis=(0, 1)),
+        rank=rank,
+        within_noise=_known_mean(_cube(frame, method, "within_noise")),
+        behind=(float(behind.mean()), *bootstrap_interval(behind)),
+        seconds=float(frame.loc[frame["method"] == method, "seconds"].mean()),
+    )
+
+
+def _known_mean(cube: FloatArray) -> FloatArray:
+    """Mean over the first two axes of what is not NaN; NaN where nothing is."""
+    known = ~np.isnan(cube)
+    counts = known.sum(axis=(0, 1))
+    totals = np.where(known, cube, 0.0).sum(axis=(0, 1))
+    return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)

@@ -1,0 +1,93 @@
+"""`benchmark` runs methods on suites under protocols; `report` makes the report again from the rows."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def register(commands: Commands) -> None:
+    """Add the two commands."""
+    p = commands.add_parser(
+        "benchmark",
+        help="compare methods",
+        description="Run methods on the targets of suites, each with the same information and budget.",
+        epilog="It resumes: the same command with the same --out runs only what is missing.",
+    )
+    p.add_argument("--suite", dest="suites", default="micro", metavar="S,...", help="suites by name or path (micro)")
+    p.add_argument("--protocol", dest="protocols", default="full", metavar="P,...", help="full, metered:N (full)")
+    p.add_argument(
+        "--methods", action="append", metavar="M,...", help="methods, e.g. random,tpe:startup=3 (all of them)"
+    )
+    p.add_argument("--budget", type=int, default=10, help="trials on each target (10)")
+    p.add_argument("--seeds", type=int, default=10, help="episodes per method and target (10)")
+    p.add_argument("--level", choices=("medium", "high"), default="high", help="which experiments are targets (high)")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results, settings and report go")
+    p.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (all cores)")
+    add_progress(p)
+    add_format(p)
+    hint = "Finished cells are kept; run the same command again to go on."
+    p.set_defaults(run=run_benchmark_command, resume_hint=hint)
+
+    p = commands.add_parser(
+        "report", help="make the report again", description="Make a benchmark's report from its rows."
+    )
+    p.add_argument("out", type=Path, metavar="DIR", help="a benchmark's --out")
+    add_format(p)
+    p.set_defaults(run=run_report)
+
+
+def run_benchmark_command(args: argparse.Namespace) -> int:
+    from autollmresearch.benchmark.runner import run_benchmark
+    from autollmresearch.benchmark.settings import BenchmarkSettings
+    from autollmresearch.errors import InvalidSettings
+    from autollmresearch.methods import DEFAULT, split_methods
+
+    if args.workers < 1:
+        raise InvalidSettings(f"--workers must be at least 1, found {args.workers}")
+    settings = BenchmarkSettings(
+        suites=tuple(args.suites.split(",")),
+        protocols=tuple(args.protocols.split(",")),
+        methods=tuple(m for text in args.methods for m in split_methods(text)) if args.methods else DEFAULT,
+        budget=args.budget,
+        seeds=args.seeds,
+        level=args.level,
+    )
+    frame = run_benchmark(settings, args.out, workers=args.workers, progress=args.progress)
+    return _show(args, frame)
+
+
+def run_report(args: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from autollmresearch.errors import ResultsMismatch
+
+    path = args.out / "results.parquet"
+    if not path.is_file():
+        raise ResultsMismatch(f"{args.out} holds no results.parquet; run: autollmresearch benchmark --out {args.out}")
+    return _show(args, pd.read_parquet(path))
+
+
+def _show(args: argparse.Namespace, frame: pd.DataFrame) -> int:
+    from autollmresearch.benchmark.report import headline, write_report
+    from autollmresearch.benchmark.summary import summarize
+
+    page = write_report(args.out, frame)
+    groups = list(summarize(frame))
+    if args.format == "json":
+        print_json(
+            {"report": str(page), "results": str(args.out / "results.parquet"), "groups": [g.to_dict() for g in groups]}
+        )
+        return 0
+    for group in groups:
+        table = headline(group)
+        print(f"\n{table.title}\n{table.plain()}")
+    print(f"\nreport: {page}")
+    return 0

@@ -1,0 +1,27 @@
+"""Everything that can go wrong in AutoLLMResearch, in one place.
+
+As in the gym, a bad proposal is data (an outcome), not an error. An error means that a command cannot do what it
+was asked for; its message says what was found, what was expected and what to do, and the command exits with 2.
+"""
+
+from __future__ import annotations
+
+
+class ResearchError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UnknownMethod(ResearchError):
+    """A method was asked for by a name or with an option that does not exist."""
+
+
+class InvalidProtocol(ResearchError):
+    """A protocol is not `full` or `metered:N`."""
+
+
+class InvalidSettings(ResearchError):
+    """A benchmark's settings cannot be run: nothing selected, or a number out of range."""
+
+
+class ResultsMismatch(ResearchError):
+    """A results directory holds another benchmark's results, or damaged ones."""

@@ -1,0 +1,76 @@
+"""Methods by name: `random`, `tpe:startup=3`, `pooled-gp`, ... -> a policy.
+
+A name may be followed by options, `name:key=value,key=value`; they are the fields of the policy's dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.optuna_samplers import OptunaPolicy
+from autollmresearch.baselines.pooled_gp import PooledGPPolicy
+from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.errors import UnknownMethod
+from autollmresearch.policy import Policy
+
+METHODS: Mapping[str, Callable[..., Policy]] = {
+    "random": RandomPolicy,
+    "tpe": partial(OptunaPolicy, "tpe"),
+    "gp": partial(OptunaPolicy, "gp"),
+    "copy": CopyPolicy,
+    "pooled-gp": PooledGPPolicy,
+}
+
+DEFAULT = ("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp")
+"""The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
+
+
+def split_methods(text: str) -> list[str]:
+    """Method names from a comma-separated list, in which `key=value` belongs to the method before it.
+
+    `tpe:startup=3,points=5,random` -> `tpe:startup=3,points=5` and `random`.
+    """
+    names: list[str] = []
+    for part in text.split(","):
+        if "=" in part and ":" not in part and names:
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
+
+
+def make_policy(name: str) -> Policy:
+    """The policy of this name and options.
+
+    Raises:
+        UnknownMethod: no such method or option, or a value of the wrong type; the message names what is known.
+    """
+    base, _, options = name.partition(":")
+    if base not in METHODS:
+        close = get_close_matches(base, METHODS, n=1, cutoff=0.5)
+        advice = f"did you mean {close[0]!r}? " if close else ""
+        raise UnknownMethod(f"no method is called {base!r}; {advice}known: {', '.join(METHODS)}")
+    factory = METHODS[base]
+    return factory(**_options(name, options, factory))
+
+
+def _options(name: str, text: str, factory: Callable[..., Policy]) -> dict[str, Any]:
+    """Options read as the integers and numbers their fields are."""
+    known = {k: p.default for k, p in signature(factory).parameters.items() if isinstance(p.default, int | float)}
+    result: dict[str, Any] = {}
+    for item in filter(None, text.split(",")):
+        key, _, value = item.partition("=")
+        if key not in known:
+            legal = ", ".join(f"{k}={v}" for k, v in known.items()) or "none"
+            raise UnknownMethod(f"{name!r}: no option is called {key!r}; legal options with their defaults: {legal}")
+        try:
+            result[key] = type(known[key])(value)
+        except ValueError:
+            kind = type(known[key]).__name__
+            raise UnknownMethod(f"{name!r}: option {key} must be of type {kind}, found {value!r}") from None
+    return result

@@ -1,0 +1,93 @@
+"""Policy: the one interface that decides.
+
+A policy is anything with `propose(states) -> proposals`: a batch of states in, one proposal each out. Optuna's
+samplers, transfer methods, the analyst, an endpoint and a trained model are all policies, so the benchmark, live
+studies and the Optuna sampler take any of them by name. A policy keeps nothing between calls: all it may know is
+in the state, so an interrupted run resumes with the same next proposal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autollmresearch.evidence.records import Problem
+from llmconfig_gym.experiment import Outcome
+from llmconfig_gym.parameter import FloatArray
+from llmconfig_gym.space import Config
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One episode as a policy sees it: the problem, the trials so far, and a seed for its own randomness."""
+
+    problem: Problem
+    trials: tuple[Outcome, ...] = ()
+    seed: int = 0
+
+    def rng(self) -> np.random.Generator:
+        """Randomness for this turn: the same for the same seed and turn, whatever happened elsewhere."""
+        return np.random.default_rng([self.seed, len(self.trials)])
+
+    def told(self) -> tuple[NDArray[np.int64], FloatArray]:
+        """Rows of the pool told so far [n] and their losses [n] (smaller is better).
+
+        A run that diverged without a value carries the worst loss seen so far, so that it is learned from too.
+        """
+        rows, losses = [], []
+        for outcome in self.trials:
+            if outcome.kind in ("measured", "snapped") and outcome.config is not None:
+                rows.append(self.problem.pool.find(outcome.config)[0])
+                value = outcome.value
+                losses.append(np.nan if value is None else self.problem.metric.sign * value)
+        array = np.array(losses, dtype=np.float64)
+        if np.isnan(array).any():
+            known = [*array[~np.isnan(array)], *(r.losses.max() for r in self.problem.cheaper)]
+            array[np.isnan(array)] = max(known, default=0.0)
+        return np.array(rows, dtype=np.int64), array
+
+    def untried(self) -> NDArray[np.int64]:
+        """Rows of the pool not told yet, ascending. Empty only when everything was told."""
+        mask = np.ones(len(self.problem.pool), dtype=bool)
+        mask[self.told()[0]] = False
+        return np.flatnonzero(mask)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One configuration to try next, and why.
+
+    Attributes:
+        config: the configuration, or text from which the environment reads one (a language model's own words).
+        reasoning: for people; empty if the policy has none to give.
+        tokens: tokens read and written to make it, for policies that are billed by them.
+    """
+
+    config: Config | str
+    reasoning: str = ""
+    tokens: int = field(default=0, kw_only=True)
+
+
+class Policy(Protocol):
+    """Anything that proposes."""
+
+    def propose(self, states: Sequence[State]) -> list[Proposal]:
+        """One proposal per state, in order. States of one batch may be of different problems."""
+        ...
+
+
+def nearest_untried(state: State, point: FloatArray) -> Config:
+    """The untried configuration nearest to a point [width] in the encoding; ties go to the lowest row.
+
+    What every method's numeric proposal goes through, so that none spends trials on repeats and all meet the
+    holes of a table in the same way. When everything was told, the nearest configuration of all.
+    """
+    rows = state.untried()
+    if len(rows) == 0:
+        rows = np.arange(len(state.problem.pool))
+    distances = np.square(state.problem.pool.encoded[rows] - point).sum(axis=1)
+    return state.problem.pool.config(int(rows[int(np.argmin(distances))]))

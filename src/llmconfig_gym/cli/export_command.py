@@ -1,0 +1,87 @@
+"""`export`: an experiment's or a suite's table as CSV, Parquet or JSON lines, readable again by `import`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmconfig_gym.catalog import load_experiment, load_suite
+from llmconfig_gym.cli.common import Commands, add_format, print_json
+from llmconfig_gym.errors import GymError, UnknownName
+from llmconfig_gym.experiment import Experiment
+from llmconfig_gym.files import whole_file
+from llmconfig_gym.parameter import Simplex
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WRITERS = (".csv", ".parquet", ".jsonl")
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    p = commands.add_parser(
+        "export",
+        help="write a table as CSV, Parquet or JSONL",
+        description="Write the table of an experiment, or of all experiments of a suite with their fidelities.",
+        epilog="examples:\n  llmconfig-gym export micro --out micro.csv\n",
+    )
+    p.add_argument("name", metavar="EXPERIMENT|SUITE", help="an id from `list`, or a suite's name or path")
+    p.add_argument("--out", required=True, type=Path, help="a file that ends in .csv, .parquet or .jsonl")
+    p.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+    add_format(p)
+    p.set_defaults(run=run_export)
+
+
+def run_export(args: argparse.Namespace) -> int:
+    out: Path = args.out
+    if out.suffix not in WRITERS:
+        raise GymError(f"--out must end in {', '.join(WRITERS)}, found {out.name!r}")
+    if out.exists() and not args.replace:
+        raise GymError(f"{out} exists already; choose another name or say --replace")
+    import pandas as pd
+
+    frame = pd.concat([frame_of(e) for e in _experiments(args.name)], ignore_index=True)
+    with whole_file(out) as temporary:
+        if out.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        elif out.suffix == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_json(temporary, orient="records", lines=True)
+    if args.format == "json":
+        print_json({"path": str(out), "rows": len(frame), "columns": list(frame.columns)})
+    else:
+        print(f"{out}: {len(frame)} rows, columns {', '.join(frame.columns)}", file=sys.stderr)
+    return 0
+
+
+def _experiments(name: str) -> list[Experiment]:
+    try:
+        suite = load_suite(name)
+    except UnknownName:
+        return [load_experiment(name)]
+    return [suite.experiment(i) for i in suite.ids]
+
+
+def frame_of(experiment: Experiment) -> pd.DataFrame:
+    """An experiment's table with its id, level and fidelity in front; a simplex as `parameter.component` columns."""
+    import pandas as pd
+
+    data: dict[str, object] = {"experiment": experiment.id, "level": experiment.level}
+    data |= {**experiment.fidelity.values, "cost": experiment.fidelity.cost}
+    for p in experiment.space.parameters:
+        column = experiment.pool.columns[p.name]
+        if isinstance(p, Simplex):
+            data |= {f"{p.name}.{c}": column[:, i] for i, c in enumerate(p.components)}
+        else:
+            data[p.name] = column
+    data[experiment.metric.name] = experiment.values
+    data |= experiment.details
+    if experiment.spread is not None:
+        data["spread"] = experiment.spread
+    if experiment.replicates is not None:
+        data["replicates"] = experiment.replicates
+    return pd.DataFrame(data, index=range(len(experiment.pool)))
