@@ -68,9 +68,11 @@ def _options(name: str, text: str, factory: Callable[..., Policy]) -> dict[str, 
         if key not in known:
             legal = ", ".join(f"{k}={v}" for k, v in known.items()) or "none"
             raise UnknownMethod(f"{name!r}: no option is called {key!r}; legal options with their defaults: {legal}")
+        kind = type(known[key])
         try:
-            result[key] = type(known[key])(value)
+            result[key] = kind(value)
         except ValueError:
-            kind = type(known[key]).__name__
-            raise UnknownMethod(f"{name!r}: option {key} must be of type {kind}, found {value!r}") from None
+            raise UnknownMethod(f"{name!r}: option {key} must be of type {kind.__name__}, found {value!r}") from None
+        if not result[key] >= 1:
+            raise UnknownMethod(f"{name!r}: option {key} must be at least 1, found {value}")
     return result

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_CELLS = 1 << 20
 """Largest product of levels for which the dense table of cells is built (4 MiB)."""
 
+MAX_COMPARED = 1 << 17
+"""Largest number of distances (points x rows) that is computed outright rather than by the k-d tree."""
+
 
 class Pool:
     """`rows` measured configurations of one space, column by column.
@@ -125,10 +128,16 @@ class Pool:
         return cKDTree(self.encoded)
 
     def _nearest(self, encoded: FloatArray) -> NDArray[np.int64]:
-        k = min(8, self.rows)  # a few neighbours, so that equal distances can go to the lowest row
-        found = self._tree.query(encoded, k=k)
-        distances, rows = (np.asarray(a).reshape(len(encoded), k) for a in found)
-        tied = distances <= distances[:, :1] * (1 + 1e-12)
+        """The nearest row to each of n points [n, width]; the lowest row among equals."""
+        if len(encoded) * self.rows <= MAX_COMPARED:  # not worth an index, nor the import of scipy
+            distances = np.sqrt(np.square(encoded[:, None, :] - self.encoded[None]).sum(axis=2))
+            rows = np.broadcast_to(np.arange(self.rows), distances.shape)
+        else:
+            k = min(8, self.rows)  # a few neighbours, so that equal distances can go to the lowest row
+            found = self._tree.query(encoded, k=k)
+            distances, rows = (np.asarray(a).reshape(len(encoded), k) for a in found)
+        least = distances.min(axis=1, keepdims=True)
+        tied = distances <= least * (1 + 1e-12)
         nearest: NDArray[np.int64] = np.where(tied, rows, self.rows).min(axis=1).astype(np.int64)
         return nearest
 

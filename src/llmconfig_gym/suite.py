@@ -200,7 +200,8 @@ class Suite:
         assert self.root is not None
         path = _table_path(self.root, summary.id)
         try:
-            table = pyarrow.parquet.read_table(path, memory_map=True, partitioning=None)
+            with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+                table = file.read()
             columns = {name: _array(table.column(name)) for name in table.column_names}
             space = self._spaces[summary.id]
             details = {n.removeprefix("detail."): c for n, c in columns.items() if n.startswith("detail.")}
@@ -268,10 +269,12 @@ def _table(e: Experiment) -> pyarrow.Table:
 
 
 def _array(column: pyarrow.ChunkedArray) -> Any:
-    """A column as numpy; without a copy where Arrow allows it."""
+    """A column as numpy, without the copy and the import of pandas that `to_numpy` would cost."""
+    import pyarrow
+
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    result = array.to_numpy(zero_copy_only=False)
-    return result.astype(str) if result.dtype == object else result
+    plain = pyarrow.types.is_integer(array.type) or pyarrow.types.is_floating(array.type)
+    return np.from_dlpack(array) if plain and array.null_count == 0 else np.array(array.to_pylist())
 
 
 def _config_columns(space: Space, columns: Mapping[str, Any]) -> dict[str, Any]:

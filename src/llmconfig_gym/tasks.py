@@ -55,8 +55,8 @@ ARCHITECTURE = Task(
     about=(
         "Choose the shape of a decoder-only language model for a given trade-off between quality and cost. Wider "
         "and deeper models reach a lower perplexity but are slower to run; the objective adds both, so the best "
-        "model is neither the largest nor the smallest. One trial trains and times one architecture. Which "
-        "dimension is worth its cost depends on the scale and on the weight given to cost."
+        "model is neither the largest nor the smallest. One trial measures the quality and the cost of one "
+        "architecture. Which dimension is worth its cost depends on the scale and on the weight given to cost."
     ),
     parameters={
         "embed_dim": "width of the residual stream, shared by all layers",

@@ -3,42 +3,50 @@ second best, and so on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from autollmresearch.baselines.random import RandomPolicy
-from autollmresearch.evidence.records import CheapRuns
-from autollmresearch.policy import Proposal, State, nearest_untried
+from autollmresearch.evidence.records import CheapRuns, Problem
+from autollmresearch.policy import Proposal, State
+from llmconfig_gym.experiment import Fidelity
 
 
 @dataclass(frozen=True)
 class CopyPolicy:
-    """The best untried configurations of the nearest cheaper experiment, in order.
+    """The best configurations of the nearest cheaper experiment, in order, skipping what was told already.
 
-    Nearest means closest in the logarithm of cost. When that experiment is exhausted, the next nearest follows;
-    with nothing cheaper known it is random search.
+    Nearest means closest in the logarithms of the fidelity's numbers (parameters, tokens, ...), or of the cost where
+    the experiments share no such number. When that experiment is exhausted, the next nearest follows; with nothing
+    cheaper known it is random search.
     """
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]
 
     def _one(self, state: State) -> Proposal:
-        problem = state.problem
-        turn = len(state.trials)
-        for position, (runs, row) in enumerate(_ranked(state)):
-            if position == turn:
-                point = problem.space.encode(problem.space.translate(runs.pool.config(row), runs.space))
-                return Proposal(
-                    nearest_untried(state, point), f"rank {turn + 1} among the runs at {runs.fidelity.text()}"
-                )
+        problem, untried = state.problem, set(state.untried().tolist())
+        for rank, (runs, row) in enumerate(_ranked(problem), start=1):
+            config = problem.space.translate(runs.pool.config(row), runs.space)
+            here = problem.pool.find(config)[0]
+            if here in untried:
+                return Proposal(problem.pool.config(here), f"rank {rank} among runs at {runs.fidelity.text()}")
         return RandomPolicy().propose([state])[0]
 
 
-def _ranked(state: State) -> Iterator[tuple[CheapRuns, int]]:
+def _ranked(problem: Problem) -> Iterator[tuple[CheapRuns, int]]:
     """Cheaper runs from the nearest experiment's best to the farthest's worst."""
-    target = np.log(state.problem.fidelity.cost)
-    for runs in sorted(state.problem.cheaper, key=lambda r: abs(float(np.log(r.fidelity.cost)) - target)):
+    for runs in sorted(problem.cheaper, key=lambda r: _distance(r.fidelity, problem.fidelity)):
         for row in np.argsort(runs.losses, kind="stable"):
             yield runs, int(row)
+
+
+def _distance(a: Fidelity, b: Fidelity) -> float:
+    """Euclidean distance of the logarithms of what both fidelities count."""
+    pairs = [(a.values[k], b.values[k]) for k in a.values if k in b.values]
+    numbers = [(x, y) for x, y in pairs if isinstance(x, int | float) and isinstance(y, int | float)]
+    logs = [math.log(x / y) for x, y in numbers if x > 0 and y > 0] or [math.log(a.cost / b.cost)]
+    return math.hypot(*logs)

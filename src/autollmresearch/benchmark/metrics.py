@@ -18,7 +18,8 @@ def episode_metrics(experiment: Experiment, outcomes: Sequence[Outcome]) -> list
 
     - `value`, `best_value`: the metric of this trial and the best so far; None while there is none.
     - `simple_regret`: (best so far - best) / (worst - best), the worst clipped (`Experiment.clip`); 1 while there is
-      no value. `simple_regret_unclipped`: the same with the table's worst. `median_regret`: over (median - best).
+      no value. `simple_regret_unclipped`: the same with the table's worst. `median_regret`: over (median - best);
+      NaN while there is no value, and where that scale is zero and the best was not found.
     - `excess_percent`: by how many percent the best so far is worse than the best; NaN while there is none.
     - `cumulative_regret`: sum over the trials so far of each trial's clipped regret; a trial without a value counts 1.
     - `within_noise`: whether the best so far is within one standard deviation of a single run of the best;
@@ -49,7 +50,10 @@ def episode_metrics(experiment: Experiment, outcomes: Sequence[Outcome]) -> list
 
 
 def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else 0.0
+    """`part / whole`; on a scale of zero 0 for nothing and NaN for anything more."""
+    if whole > 0:
+        return part / whole
+    return 0.0 if part <= 0 else float("nan")
 
 
 def bootstrap_interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def regret_curves(group: Group) -> Figure:
     axes.set_yscale("log")
     axes.set_xlabel("trials on the target")
     axes.set_ylabel("mean simple regret (log scale)")
-    axes.set_title(group.title, loc="left", fontsize=11)
+    axes.set_title(group.title, loc="left", fontsize=11, parse_math=False)  # a name may hold a dollar sign
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, which="major", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -58,7 +59,8 @@ def regret_curves(group: Group) -> Figure:
 
 def save_curves(group: Group, directory: Path) -> Path:
     """Write a group's regret curves as PNG; returns the path."""
-    name = f"regret-{group.suite}-{group.task}-{group.protocol}".replace(":", "-") + ".png"
+    words = f"regret-{group.suite}-{group.task}-{group.protocol}"
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", words) + ".png"  # a task's name is its author's: it must not leave `directory`
     with whole_file(directory / name) as temporary:
         regret_curves(group).savefig(temporary, format="png", dpi=150)
     return directory / name

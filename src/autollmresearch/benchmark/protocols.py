@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 
 import numpy as np
@@ -34,7 +35,9 @@ class Protocol:
             return cls()
         if kind == "metered" and number.isascii() and number.isdigit() and int(number) >= 1:
             return cls(int(number))
-        raise InvalidProtocol(f"{text!r} is not a protocol; expected 'full' or 'metered:N' with N at least 1")
+        close = get_close_matches(kind, ("full", "metered"), n=1, cutoff=0.5)
+        advice = f"did you mean {'full' if close == ['full'] else 'metered:10'!r}? " if close else ""
+        raise InvalidProtocol(f"{text!r} is not a protocol; {advice}expected 'full' or 'metered:N' with N at least 1")
 
     def __str__(self) -> str:
         return "full" if self.outcomes is None else f"metered:{self.outcomes}"

@@ -78,7 +78,7 @@ def scales(group: Group) -> Table:
             m.method,
             *(digits(m.unclipped[b - 1]) for b in group.shown),
             *(digits(m.median_regret[b - 1]) for b in group.shown),
-            *(f"{m.excess_percent[b - 1]:.2f}" for b in group.shown),
+            *(_percent(float(m.excess_percent[b - 1])) for b in group.shown),
         )
         for m in group.methods
     )
@@ -91,6 +91,10 @@ def digits(value: float) -> str:
         return "-"
     text = f"{value:.3f}"
     return text[1:] if text.startswith("0.") else f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _behind(m: MethodSummary) -> str:

@@ -41,10 +41,7 @@ class BenchmarkSettings:
         Raises:
             InvalidSettings, InvalidProtocol, UnknownMethod: and the gym's errors for suites that cannot be loaded.
         """
-        for name in ("suites", "protocols", "methods"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise InvalidSettings(f"{name} must be one or more distinct names, found {', '.join(values) or 'none'}")
+        self._check_distinct()
         for name in ("budget", "seeds"):
             if getattr(self, name) < 1:
                 raise InvalidSettings(f"{name} must be at least 1, found {getattr(self, name)}")
@@ -59,7 +56,15 @@ class BenchmarkSettings:
                 raise InvalidSettings(
                     f"suite {suite.name} has no {self.level} experiment with a cheaper one to learn from"
                 )
-        return replace(self, suites=tuple(s.name for s in suites), protocols=protocols), suites
+        resolved = replace(self, suites=tuple(s.name for s in suites), protocols=protocols)
+        resolved._check_distinct()  # `metered:5` and `metered:05`, or a suite by its name and by its path
+        return resolved, suites
+
+    def _check_distinct(self) -> None:
+        for name in ("suites", "protocols", "methods"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise InvalidSettings(f"{name} must be one or more distinct names, found {', '.join(values) or 'none'}")
 
     def manifest(self, suites: tuple[Suite, ...]) -> dict[str, Any]:
         """The resolved settings, the digest of every table they refer to, and a digest of it all."""
