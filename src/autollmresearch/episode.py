@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autollmresearch.errors import BrokenPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.env import ConfigEnv
@@ -32,6 +33,9 @@ def run_episodes(
 
     The environment, not the policy, counts trials: an episode ends when its budget is spent, and nothing a policy
     returns gives it one trial more.
+
+    Raises:
+        BrokenPolicy: it returned something else than one `Proposal` per state.
     """
     envs = [ConfigEnv(experiment, problem.budget) for problem in problems]
     for env, seed in zip(envs, seeds, strict=True):
@@ -42,6 +46,12 @@ def run_episodes(
         started = time.perf_counter()
         proposals = policy.propose(states)
         seconds = (time.perf_counter() - started) / len(running)
+        if len(proposals) != len(running) or not all(isinstance(p, Proposal) for p in proposals):
+            found = ", ".join(sorted({type(p).__name__ for p in proposals})) or "nothing"
+            raise BrokenPolicy(
+                f"{type(policy).__name__} returned {len(proposals)} proposals ({found}) for {len(running)} states; "
+                "a policy returns one Proposal per state"
+            )
         for i, proposal in zip(running, proposals, strict=True):
             envs[i].step(proposal.config)
             outcome = envs[i].history[-1]

@@ -23,5 +23,9 @@ class InvalidSettings(ResearchError):
     """A benchmark's settings cannot be run: nothing selected, or a number out of range."""
 
 
+class BrokenPolicy(ResearchError):
+    """A policy did not return one proposal per state (what a proposal holds may be anything)."""
+
+
 class ResultsMismatch(ResearchError):
     """A results directory holds another benchmark's results, or damaged ones."""

@@ -7,6 +7,7 @@ the cache once downloaded), or the path of a suite directory of one's own.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -39,8 +40,9 @@ def suite_path(name: str) -> Path:
         return Path(str(files("llmconfig_gym"))) / "data" / name
     if name in SOURCES:
         return cache_dir() / "suites" / name
-    if (path := Path(name)).is_dir() and (path / "suite.json").is_file():
-        return path
+    with suppress(OSError):  # e.g. longer than a file name may be
+        if (path := Path(name)).is_dir() and (path / "suite.json").is_file():
+            return path
     raise unknown_name("suite", name, (*EMBEDDED, *SOURCES), "A path of a suite directory is a name too.")
 
 

@@ -13,7 +13,6 @@ Importing this module registers the environment, so
 from __future__ import annotations
 
 import json
-import re
 import string
 from collections.abc import Mapping
 from typing import Any, SupportsFloat, TypeAlias
@@ -34,7 +33,7 @@ Action: TypeAlias = str | Mapping[str, Any]
 MAX_TEXT = 65_536
 """Longest action or observation in characters; a longer action is invalid."""
 
-_BLOCK = re.compile(r"<config>(.*?)</config>", re.DOTALL)
+_OPEN, _CLOSE = "<config>", "</config>"
 
 
 class ConfigActions(spaces.Space[Any]):
@@ -84,7 +83,8 @@ class ConfigEnv(gymnasium.Env[str, Any]):
         self.budget = budget
         self.render_mode = render_mode
         self.action_space = ConfigActions(self.experiment.space)
-        self.observation_space = spaces.Text(MAX_TEXT, min_length=0, charset=string.printable)
+        words = describe(self.experiment, budget) + "".join(self.experiment.details)  # a user's own may not be ASCII
+        self.observation_space = spaces.Text(MAX_TEXT, min_length=0, charset=frozenset(string.printable + words))
         self._history: list[Outcome] | None = None
         self._text = ""
 
@@ -131,7 +131,8 @@ class ConfigEnv(gymnasium.Env[str, Any]):
     def _tell(self, action: Action) -> Outcome:
         assert self._history is not None
         if len(self._history) >= self.budget:
-            return Outcome("over_budget", message=f"over budget: all {self.budget} trials are spent.")
+            trials = f"{self.budget} trial{'s' if self.budget != 1 else ''}"
+            return Outcome("over_budget", message=f"over budget: the budget of {trials} is spent.")
         config = read_action(action)
         if isinstance(config, Outcome):
             return config
@@ -157,14 +158,19 @@ def read_action(action: object) -> Mapping[str, Any] | Outcome:
         return _invalid(f"an action is a mapping or text, found a {type(action).__name__}")
     if len(action) > MAX_TEXT:
         return _invalid(f"an action has at most {MAX_TEXT} characters, found {len(action)}")
-    blocks = _BLOCK.findall(action)
     try:
-        config = json.loads(blocks[-1] if blocks else action)
+        config = json.loads(_last_block(action))
     except (ValueError, RecursionError):
         return _invalid('no JSON object was found; write <config>{"name": value, ...}</config>')
     if not isinstance(config, dict):
         return _invalid(f"the configuration must be a JSON object, found a {type(config).__name__}")
     return config
+
+
+def _last_block(text: str) -> str:
+    """What stands in the last closed `<config>` block; all of `text` if there is none. Linear in its length."""
+    start = text.rfind(_OPEN, 0, max(text.rfind(_CLOSE), 0))
+    return text if start < 0 else text[start + len(_OPEN) : text.index(_CLOSE, start)]
 
 
 def _invalid(problem: str) -> Outcome:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmconfig_gym.errors import InvalidConfig, SuiteFormatError
-from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Value
+from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Simplex, Value
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 from llmconfig_gym.text import number, value_text
@@ -26,6 +26,8 @@ Level: TypeAlias = Literal["low", "medium", "high"]
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Kind: TypeAlias = Literal["measured", "snapped", "duplicate", "invalid", "over_budget"]
+
+_PLAIN = frozenset((int, float, str))
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Outcome:
         """Plain JSON data; empty fields are left out."""
         data: dict[str, Any] = {"kind": self.kind}
         if self.config is not None:
-            data["config"] = dict(self.config)
+            data["config"] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()}
         if self.value is not None:
             data["value"] = self.value
         if self.details:
@@ -128,8 +130,12 @@ class Experiment:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        for name, column in {"value": self.values, **self.details}.items():
-            if len(column) != len(self.pool):
+        extra = {"spread": self.spread, "replicates": self.replicates}
+        columns = {"value": self.values, **self.details, **{n: c for n, c in extra.items() if c is not None}}
+        for name, column in columns.items():
+            if column.dtype.kind not in "biuf":
+                raise SuiteFormatError(f"{self.id}: {name} must be a column of numbers, found {column.dtype}")
+            if column.shape != (len(self.pool),):
                 raise SuiteFormatError(
                     f"{self.id}: {name} has {len(column)} rows, expected {len(self.pool)} as the parameters"
                 )
@@ -148,7 +154,7 @@ class Experiment:
             row = self._known.get(key)
             if row is not None and tuple(config) == self.space.names:  # type: ignore[arg-type]
                 for value in key:
-                    if value is True or value is False:  # True == 1, but is no number
+                    if type(value) not in _PLAIN:  # True == 1, but is no number
                         break
                 else:
                     return self.outcome(row)
@@ -182,7 +188,15 @@ class Experiment:
                 "" if finite else "the run diverged: it gave no value.",
             )
         config, told, details, message = known
-        return Outcome("measured", config.copy(), told, details.copy(), message)
+        fresh = config.copy()
+        for name in self._mixtures:
+            fresh[name] = config[name].copy()  # type: ignore[union-attr]  # a mixture's value is a dict
+        return Outcome("measured", fresh, told, details.copy(), message)
+
+    @cached_property
+    def _mixtures(self) -> tuple[str, ...]:
+        """Names of the parameters whose values are mappings."""
+        return tuple(p.name for p in self.space.parameters if isinstance(p, Simplex))
 
     @cached_property
     def _outcomes(self) -> dict[int, tuple[dict[str, Value], float | None, dict[str, float], str]]:

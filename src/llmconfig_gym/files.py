@@ -50,5 +50,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        if old.exists() and path.exists():
+        if old.exists() and not path.exists():  # the move failed half-way
+            old.replace(path)
+        if old.exists():
             shutil.rmtree(old, ignore_errors=True)

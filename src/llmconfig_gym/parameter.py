@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +26,15 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 WRITTEN = 5e-3
 """Relative tolerance within which two numbers are the same setting: settings are written with three digits."""
+
+IN_FULL = 1e5
+"""Whole numbers below this are written with all their digits (text.py), so that neighbours are two settings."""
+
+LARGEST = 1e300
+"""Largest number a space may be defined with: differences of two such numbers are finite."""
+
+EXACT = 2**53
+"""Largest whole number up to which a float holds every one."""
 
 SUM_TOLERANCE = 0.02
 """How far written mixture weights may be from summing to one (rounding) before they are refused."""
@@ -51,7 +60,7 @@ def as_number(name: str, value: object) -> float:
 def shown(value: object) -> str:
     """What was found, short enough for one line."""
     try:
-        text = repr(value)
+        text = ascii(value)  # observations are printable ASCII, whatever was proposed
     except (RecursionError, ValueError):  # a deep nesting, or an int past Python's digit limit
         return f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
@@ -96,6 +105,10 @@ class Parameter(ABC):
         """Whether two checked values are one setting, as far as three written digits can tell."""
         return a == b
 
+    def same_many(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+        """`same` for two columns [n] (a simplex: [n, width]) of checked values."""
+        return np.asarray(a == b)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data from which `parameter_from_dict` makes this parameter again."""
         data: dict[str, Any] = {"kind": self.kind}
@@ -125,7 +138,8 @@ class Ordered(Parameter):
             return np.full_like(np.asarray(values, dtype=np.float64), 0.5)
         if log:
             return (np.log(values) - math.log(low)) / (math.log(high) - math.log(low))
-        return (np.asarray(values, dtype=np.float64) - low) / (high - low)
+        with np.errstate(over="ignore"):  # 1e308 in a range of [0, 0.1] lies at infinity
+            return (np.asarray(values, dtype=np.float64) - low) / (high - low)
 
     def at(self, position: float) -> float:
         """The number at a position in the range (the inverse of `position`)."""
@@ -141,7 +155,17 @@ class Ordered(Parameter):
     def same(self, a: Value, b: Value) -> bool:
         assert isinstance(a, int | float)
         assert isinstance(b, int | float)
-        return math.isclose(a, b, rel_tol=WRITTEN, abs_tol=1e-12)
+        return math.isclose(a, b, rel_tol=WRITTEN, abs_tol=self._rounding)
+
+    def same_many(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+        apart = np.abs(a - b)
+        return np.asarray((apart <= WRITTEN * np.maximum(np.abs(a), np.abs(b))) | (apart <= self._rounding))
+
+    @cached_property
+    def _rounding(self) -> float:
+        """What rounding may leave of a zero; nothing where settings go down to 1e-15 for a reason."""
+        low, high, log = self._range()
+        return 0.0 if log else 1e-12 * max(abs(low), abs(high))
 
     def _positive_if_log(self, value: float) -> float:
         if self._range()[2] and value <= 0:
@@ -161,7 +185,8 @@ class Grid(Ordered):
         levels = self.levels
         if not levels or any(b <= a for a, b in pairwise(levels)):
             raise InvalidSpace(f"{self.name}: levels must be one or more ascending numbers, found {levels}")
-        if not all(math.isfinite(v) for v in levels) or (self.log and levels[0] <= 0):
+        finite = all(math.isfinite(v) for v in levels) and math.isfinite(levels[-1] - levels[0])
+        if not finite or (self.log and levels[0] <= 0):
             raise InvalidSpace(f"{self.name}: levels must be finite, and positive on a log scale, found {levels}")
 
     def _range(self) -> tuple[float, float, bool]:
@@ -206,6 +231,8 @@ class Integer(Ordered):
     def __post_init__(self) -> None:
         if self.low > self.high or (self.log and self.low < 1):
             raise InvalidSpace(f"{self.name}: no whole number lies in [{self.low}, {self.high}] (log={self.log})")
+        if max(-self.low, self.high) > EXACT:
+            raise InvalidSpace(f"{self.name}: whole numbers go up to {EXACT}, found [{self.low}, {self.high}]")
 
     def _range(self) -> tuple[float, float, bool]:
         return self.low, self.high, self.log
@@ -220,7 +247,13 @@ class Integer(Ordered):
         return int(np.clip(round(self.at(float(vector[0]))), self.low, self.high))
 
     def same(self, a: Value, b: Value) -> bool:
-        return a == b
+        assert isinstance(a, int | float)
+        assert isinstance(b, int | float)
+        return a == b or (min(abs(a), abs(b)) >= IN_FULL and super().same(a, b))
+
+    def same_many(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+        long = np.minimum(np.abs(a), np.abs(b)) >= IN_FULL
+        return np.asarray((a == b) | (long & super().same_many(a, b)))
 
     def legal(self) -> str:
         return f"whole numbers from {number(self.low)} to {number(self.high)}"
@@ -236,7 +269,7 @@ class Real(Ordered):
     log: bool = False
 
     def __post_init__(self) -> None:
-        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        finite = math.isfinite(self.high - self.low)
         if not finite or self.low > self.high or (self.log and self.low <= 0):
             raise InvalidSpace(f"{self.name}: [{self.low}, {self.high}] is not a range (log={self.log})")
 
@@ -263,6 +296,8 @@ class Categorical(Parameter):
     def __post_init__(self) -> None:
         if not self.choices or len(set(self.choices)) != len(self.choices):
             raise InvalidSpace(f"{self.name}: choices must be one or more distinct values, found {self.choices}")
+        if {type(c) for c in self.choices} not in ({str}, {bool}):
+            raise InvalidSpace(f"{self.name}: choices must be all text or all booleans, found {self.choices}")
 
     @property
     def options(self) -> tuple[str | bool, ...]:
@@ -274,6 +309,8 @@ class Categorical(Parameter):
         return len(self.choices)
 
     def check(self, value: object) -> Value:
+        if isinstance(value, np.str_ | np.bool_):  # what ConfigSpace draws
+            value = value.item()
         for choice in self.choices:
             if type(value) is type(choice) and value == choice:
                 return choice
@@ -333,26 +370,70 @@ class Simplex(Parameter):
     def same(self, a: Value, b: Value) -> bool:
         return bool(np.max(np.abs(self.encode(a) - self.encode(b))) <= WRITTEN)
 
+    def same_many(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+        apart = np.abs(a / a.sum(axis=1, keepdims=True) - b / b.sum(axis=1, keepdims=True))
+        return np.asarray(apart.max(axis=1) <= WRITTEN)
+
     def legal(self) -> str:
         return f"weights, none negative, summing to 1, over {', '.join(self.components)}"
 
 
+def is_text(value: object) -> bool:
+    """Whether `value` is text."""
+    return isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether `value`, read from disk or written by hand, is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def _list_of(*fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(any(f(v) for f in fits) for v in value)
+
+
+_FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+    "name": ("text", is_text),
+    "unit": ("text", is_text),
+    "about": ("text", is_text),
+    "relative": ("true or false", _is_flag),
+    "log": ("true or false", _is_flag),
+    "low": ("a finite number", is_number),
+    "high": ("a finite number", is_number),
+    "levels": ("a list of finite numbers", _list_of(is_number)),
+    "choices": ("a list of texts or booleans", _list_of(is_text, _is_flag)),
+    "components": ("a list of texts", _list_of(is_text)),
+}
+"""What each field of a parameter written by hand, or read from disk, must be."""
+
 KINDS: dict[str, type[Parameter]] = {cls.kind: cls for cls in (Grid, Integer, Real, Categorical, Simplex)}
 
 
-def parameter_from_dict(data: Mapping[str, Any]) -> Parameter:
+def parameter_from_dict(data: object) -> Parameter:
     """The parameter that `Parameter.to_dict` wrote, or that a person wrote in a YAML space.
 
     Raises:
         InvalidSpace: the kind is unknown, a field is missing or superfluous, or the values make no range.
     """
+    if not isinstance(data, Mapping):
+        raise InvalidSpace(f"a parameter must map its fields to their values, found {shown(data)}")
     fields = dict(data)
     kind = fields.pop("kind", None)
-    if kind not in KINDS:
+    if not is_text(kind) or kind not in KINDS:
         raise InvalidSpace(f"a parameter's kind must be one of {', '.join(KINDS)}, found {shown(kind)}")
-    for key in ("levels", "choices", "components"):
-        if isinstance(fields.get(key), list):
-            fields[key] = tuple(fields[key])
+    whole = kind == Integer.kind
+    for key, value in fields.items():
+        what, fits = _FIELDS.get(key, ("", None))
+        if fits is not None and not fits(value):
+            raise InvalidSpace(f"parameter {shown(fields.get('name'))}: {key} must be {what}, found {shown(value)}")
+        if whole and key in ("low", "high") and not isinstance(value, int):
+            raise InvalidSpace(f"parameter {shown(fields.get('name'))}: {key} must be whole, found {shown(value)}")
+        if isinstance(value, list):
+            fields[key] = tuple(value)
     try:
         return KINDS[kind](**fields)
     except TypeError as problem:

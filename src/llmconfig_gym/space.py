@@ -7,6 +7,7 @@ cheaper experiment over to this one. Which configurations were measured is the `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Config: TypeAlias = Mapping[str, Value]
+
+SMALLEST = 1e-12
+"""Smallest uniform draw of a mixture that Optuna or ConfigSpace may propose: its logarithm must be finite."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ class Space:
                 config[p.name] = p.levels[int(params[p.name])]
             elif isinstance(p, Simplex):
                 draws = np.array([params[f"{p.name}.{c}"] for c in p.components], dtype=np.float64)
-                config[p.name] = p.decode(-np.log(np.clip(draws, 1e-12, 1.0)))
+                config[p.name] = p.decode(-np.log(np.clip(draws, SMALLEST, 1.0)))
             else:
                 config[p.name] = params[p.name]
         return config
@@ -168,7 +172,9 @@ class Space:
             if isinstance(p, Grid):
                 params[p.name] = int(np.argmin(np.abs(p.position(np.asarray(p.levels)) - p.encode(value)[0])))
             elif isinstance(p, Simplex):
-                draws = np.exp(-p.width * p.encode(value))  # -log of a uniform draw is 1 on average
+                weights = p.encode(value)
+                scale = min(p.width, -math.log(SMALLEST) / weights.max())  # -log of a uniform draw is 1 on average
+                draws = np.exp(-scale * weights)
                 params |= {f"{p.name}.{c}": float(u) for c, u in zip(p.components, draws, strict=True)}
             else:
                 params[p.name] = value
@@ -176,6 +182,8 @@ class Space:
 
     def to_configspace(self, seed: int | None = None) -> ConfigurationSpace:
         """The same space for ConfigSpace (SMAC and friends): grids as ordinals, a simplex as floats as in `to_optuna`.
+
+        A range of one value becomes a constant: ConfigSpace knows no such range.
 
         Raises:
             MissingExtra: the package ConfigSpace is not installed.
@@ -188,7 +196,9 @@ class Space:
             raise missing_extra("ConfigSpace", "bench", "Space.to_configspace") from None
         space = CS.ConfigurationSpace(seed=seed)
         for p in self.parameters:
-            if isinstance(p, Grid):
+            if isinstance(p, Integer | Real) and p.low == p.high:
+                space.add(CS.Constant(p.name, p.low))
+            elif isinstance(p, Grid):
                 space.add(CS.OrdinalHyperparameter(p.name, list(p.levels)))
             elif isinstance(p, Integer):
                 space.add(CS.UniformIntegerHyperparameter(p.name, p.low, p.high, log=p.log))

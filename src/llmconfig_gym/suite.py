@@ -20,7 +20,7 @@ import numpy as np
 from llmconfig_gym.errors import GymError, SuiteFormatError, unknown_name
 from llmconfig_gym.experiment import LEVELS, Experiment, Fidelity, Level, Metric
 from llmconfig_gym.files import whole_directory, write_text
-from llmconfig_gym.parameter import FloatArray, Simplex
+from llmconfig_gym.parameter import FloatArray, Simplex, is_number, is_text, shown
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 
@@ -179,15 +179,16 @@ class Suite:
             raise SuiteFormatError(f"{root / 'suite.json'} cannot be read: {problem}") from None
         found = index.get("format") if isinstance(index, dict) else None
         if found != FORMAT:
-            raise SuiteFormatError(f"{root} has suite format {found!r}, expected {FORMAT}; make or import it anew")
+            raise SuiteFormatError(f"{root} has suite format {shown(found)}, expected {FORMAT}; make or import it anew")
         try:
-            card = Card(**{**index["card"], "notes": tuple(index["card"].get("notes", ()))})
+            card = _card(index["card"])
             entries = {e["id"]: e for e in index["experiments"]}
+            _check("experiments", index["experiments"], 0 < len(entries) == len(index["experiments"]))
             for id_ in entries:
                 _check_id(id_, index["name"])
             summaries = tuple(_summary(index["name"], e) for e in entries.values())
             spaces = {id_: Space.from_list(e["space"]) for id_, e in entries.items()}
-            extras = {id_: {k: e[k] for k in ("noise", "clip")} for id_, e in entries.items()}
+            extras = {id_: _extras(e) for id_, e in entries.items()}
         except (KeyError, TypeError, ValueError, AttributeError, GymError) as problem:
             kind = type(problem).__name__
             raise SuiteFormatError(f"{root / 'suite.json'} is not a suite's index ({kind}: {problem})") from None
@@ -206,7 +207,7 @@ class Suite:
             space = self._spaces[summary.id]
             details = {n.removeprefix("detail."): c for n, c in columns.items() if n.startswith("detail.")}
             noise, clip = (self._extras[summary.id][k] for k in ("noise", "clip"))
-            return Experiment(
+            experiment = Experiment(
                 id=summary.id,
                 suite=self.name,
                 task=summary.task,
@@ -222,8 +223,11 @@ class Suite:
                 noise=float("nan") if noise is None else noise,
                 clip=clip,
             )
-        except (OSError, KeyError, pyarrow.ArrowException) as problem:
+        except (OSError, KeyError, ValueError, TypeError, pyarrow.ArrowException, SuiteFormatError) as problem:
             raise SuiteFormatError(f"{path} cannot be read as a table of outcomes: {problem}") from None
+        if _digest(experiment) != summary.digest:
+            raise SuiteFormatError(f"{path} is not the table that suite.json was written for; make or import it anew")
+        return experiment
 
 
 def summarize(e: Experiment) -> Summary:
@@ -293,7 +297,8 @@ def _digest(e: Experiment) -> str:
     sha = hashlib.sha256()
     for name, column in _columns(e).items():
         sha.update(name.encode())
-        sha.update(np.ascontiguousarray(column).tobytes())
+        words = column.dtype.kind == "U"  # whose width depends on what else is in the array
+        sha.update(json.dumps(column.tolist()).encode() if words else np.ascontiguousarray(column).tobytes())
     return sha.hexdigest()
 
 
@@ -319,9 +324,38 @@ def _entry(e: Experiment) -> dict[str, Any]:
     }
 
 
+def _check(what: str, value: object, fits: bool) -> None:
+    if not fits:
+        raise ValueError(f"{what} cannot be {shown(value)}")
+
+
+def _card(data: Mapping[str, Any]) -> Card:
+    notes = data.get("notes", [])
+    _check("notes", notes, isinstance(notes, list) and all(is_text(n) for n in notes))
+    for key, value in data.items():
+        _check(key, value, key == "notes" or is_text(value))
+    return Card(**{**data, "notes": tuple(notes)})
+
+
+def _extras(entry: Mapping[str, Any]) -> dict[str, float | None]:
+    for key in ("noise", "clip"):
+        _check(key, entry[key], entry[key] is None or (is_number(entry[key]) and entry[key] >= 0))
+    return {"noise": entry["noise"], "clip": entry["clip"]}
+
+
 def _summary(suite: str, entry: Mapping[str, Any]) -> Summary:
-    if entry["level"] not in LEVELS:
-        raise ValueError(f"level must be one of {', '.join(LEVELS)}, found {entry['level']!r}")
+    fidelity, metric = entry["fidelity"], entry["metric"]
+    for key in ("task", "family", "sha256"):
+        _check(key, entry[key], is_text(entry[key]))
+    for key in ("name", "about"):
+        _check(f"metric {key}", metric[key], is_text(metric[key]))
+    _check("level", entry["level"], entry["level"] in LEVELS)
+    _check("configurations", entry["configurations"], type(entry["configurations"]) is int)
+    _check("direction", metric["direction"], metric["direction"] in ("minimize", "maximize"))
+    _check("details", metric["details"], all(is_text(t) for t in metric["details"].values()))
+    _check("fidelity", fidelity["values"], all(is_text(v) or is_number(v) for v in fidelity["values"].values()))
+    _check("cost", fidelity["cost"], is_number(fidelity["cost"]))
+    _check("unit", fidelity["unit"], is_text(fidelity["unit"]))
     return Summary(
         id=entry["id"],
         suite=suite,

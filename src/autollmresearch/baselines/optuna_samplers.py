@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from autollmresearch.policy import Proposal, State, nearest_untried
+from llmconfig_gym.errors import missing_extra
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -29,6 +31,10 @@ class OptunaPolicy:
 
     sampler: str
     startup: int = 10
+
+    def __post_init__(self) -> None:
+        if self.sampler == "gp" and find_spec("torch") is None:  # said before a benchmark starts, not in its middle
+            raise missing_extra("torch", "bench", "the method gp")
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]

@@ -59,8 +59,8 @@ def regret_curves(group: Group) -> Figure:
 
 def save_curves(group: Group, directory: Path) -> Path:
     """Write a group's regret curves as PNG; returns the path."""
-    words = f"regret-{group.suite}-{group.task}-{group.protocol}"
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", words) + ".png"  # a task's name is its author's: it must not leave `directory`
+    words = f"regret-{group.suite}-{group.task}-{group.protocol}"  # a task may be called anything; it stays in here
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", words) + ".png"
     with whole_file(directory / name) as temporary:
         regret_curves(group).savefig(temporary, format="png", dpi=150)
     return directory / name

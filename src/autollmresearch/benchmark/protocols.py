@@ -33,7 +33,7 @@ class Protocol:
         kind, _, number = text.partition(":")
         if text == "full":
             return cls()
-        if kind == "metered" and number.isascii() and number.isdigit() and int(number) >= 1:
+        if kind == "metered" and number.isascii() and number.isdigit() and len(number) < 10 and int(number) >= 1:
             return cls(int(number))
         close = get_close_matches(kind, ("full", "metered"), n=1, cutoff=0.5)
         advice = f"did you mean {'full' if close == ['full'] else 'metered:10'!r}? " if close else ""
@@ -57,7 +57,7 @@ def _draw(target: Experiment, cheaper: list[Experiment], outcomes: int, seed: in
     drawn = np.sort(rng.choice(total, size=min(outcomes, total), replace=False))
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     parts = [drawn[(drawn >= a) & (drawn < b)] - a for a, b in pairwise(bounds)]
-    return tuple(CheapRuns.of(e, rows) for e, rows in zip(cheaper, parts, strict=True) if len(rows))
+    return CheapRuns.drawn([(e, rows) for e, rows in zip(cheaper, parts, strict=True) if len(rows)])
 
 
 def _problem(target: Experiment, cheaper: tuple[CheapRuns, ...], budget: int) -> Problem:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.benchmark.plots import save_curves
+from autollmresearch.benchmark.runner import read_manifest
 from autollmresearch.benchmark.summary import Group, MethodSummary, summarize
 from llmconfig_gym.files import write_text
 
@@ -126,7 +127,7 @@ NOTES = (
 
 def write_report(out: Path, frame: pd.DataFrame) -> Path:
     """Write `report.md`, `report.html` and the pictures into `out`; returns the HTML's path."""
-    manifest = json.loads((out / "settings.json").read_text(encoding="utf-8"))
+    manifest = read_manifest(out)
     groups = list(summarize(frame))
     pictures = [save_curves(group, out) for group in groups]
     write_text(out / "report.md", _markdown(groups, pictures, manifest))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from autollmresearch.episode import run_episodes
 from autollmresearch.errors import ResultsMismatch
 from autollmresearch.methods import make_policy
 from llmconfig_gym.files import whole_file, write_text
+from llmconfig_gym.parameter import shown
 from llmconfig_gym.suite import Suite
 
 if TYPE_CHECKING:
@@ -68,11 +70,12 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, p
     _claim(out, settings.manifest(suites))
     results = out / "results.parquet"
     if results.is_file():
-        return pd.read_parquet(results)
+        shutil.rmtree(out / "cells", ignore_errors=True)  # left by a run that was killed at its very end
+        return read_results(out)
     by_name = {s.name: s for s in suites}
     cells = list(_cells(settings, suites))
     (out / "cells").mkdir(exist_ok=True)
-    missing = [c for c in cells if not (out / "cells" / c.filename).is_file()]
+    missing = [c for c in cells if _read_cell(out, c, settings) is None]
     _run(missing, settings, by_name, out, workers, progress, done=len(cells) - len(missing))
     frame = pd.concat([pd.read_parquet(out / "cells" / c.filename) for c in cells], ignore_index=True)
     with whole_file(results) as temporary:
@@ -81,20 +84,65 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, p
     return frame
 
 
+def read_results(out: Path) -> pd.DataFrame:
+    """The rows of a finished benchmark.
+
+    Raises:
+        ResultsMismatch: there are none in `out`, or they are damaged.
+    """
+    path = out / "results.parquet"
+    if not path.is_file():
+        raise ResultsMismatch(f"{out} holds no results.parquet; run: autollmresearch benchmark --out {out}")
+    frame = _read(path)
+    if frame is None or frame.empty:
+        raise ResultsMismatch(f"{path} is damaged; remove {out} and run the benchmark again")
+    return frame
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """The resolved settings of the benchmark in `out`, with digests (see `BenchmarkSettings.manifest`).
+
+    Raises:
+        ResultsMismatch: there are none, or they are damaged.
+    """
+    path = out / "settings.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        BenchmarkSettings(**manifest["settings"])
+        if not all(isinstance(manifest[key], str) for key in ("version", "digest")):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise ResultsMismatch(f"{path} is missing or damaged; choose another --out or remove {out}") from None
+    return manifest
+
+
+def _read_cell(out: Path, cell: Cell, settings: BenchmarkSettings) -> pd.DataFrame | None:
+    """The rows of a finished cell; None if it has to be run (again): no file, or not one with all its rows."""
+    frame = _read(out / "cells" / cell.filename)
+    return None if frame is None or len(frame) != settings.seeds * settings.budget else frame
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    import pandas as pd
+    import pyarrow
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError, pyarrow.ArrowException):
+        return None
+    return frame if tuple(frame.columns) == COLUMNS else None
+
+
 def _claim(out: Path, manifest: dict[str, Any]) -> None:
     """Make `out` this benchmark's, or make sure that it already is."""
     path = out / "settings.json"
     if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))["digest"]
-        except (ValueError, KeyError, TypeError):
-            raise ResultsMismatch(f"{path} is damaged; choose another --out or remove {out}") from None
-        if found != manifest["digest"]:
+        if read_manifest(out)["digest"] != manifest["digest"]:
             raise ResultsMismatch(
                 f"{out} holds results of other settings, tables or another version (see {path}); "
                 "choose another --out, or remove it to start over"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and any(not p.name.startswith(f".{path.name}.") for p in out.iterdir()):  # those: killed here
         raise ResultsMismatch(f"{out} is not empty and holds no benchmark; choose another --out")
     else:
         write_text(path, json.dumps(manifest, indent=1) + "\n")
@@ -133,14 +181,17 @@ def _run(
 def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) -> Cell:
     """Run one cell and write its rows to `path`."""
     import pandas as pd
+    import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, which must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
     target = suite.experiment(cell.experiment)
     seeds = list(range(settings.seeds))
     protocol = Protocol.parse(cell.protocol)
     problems = protocol.problems(target, suite.cheaper(target.id), settings.budget, seeds)
+    # Draws of its own for each experiment: pools are often alike, and intervals take experiments to be independent.
+    own = [zlib.crc32(f"{target.id} {seed}".encode()) for seed in seeds]
     with threadpool_limits(1):
-        episodes = run_episodes(make_policy(cell.method), target, problems, seeds)
+        episodes = run_episodes(make_policy(cell.method), target, problems, own)
     rows = []
     for seed, turns in zip(seeds, episodes, strict=True):
         metrics = episode_metrics(target, [t.outcome for t in turns])
@@ -155,7 +206,7 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
                     "protocol": cell.protocol,
                     "seed": seed,
                     "trial": trial,
-                    "config": config if isinstance(config, str) else json.dumps(config),
+                    "config": _text(config),
                     "outcome": turn.outcome.kind,
                     **row,
                     "seconds": turn.seconds,
@@ -166,3 +217,12 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
     with whole_file(path) as temporary:
         frame.to_parquet(temporary, index=False)
     return cell
+
+
+def _text(config: object) -> str:
+    """A configuration as JSON, a text as it is; whatever else a policy proposed in words, always legal UTF-8."""
+    try:
+        text = config if isinstance(config, str) else json.dumps(config, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = shown(config)
+    return text.encode("utf-8", "replace").decode("utf-8")

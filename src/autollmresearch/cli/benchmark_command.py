@@ -65,14 +65,9 @@ def run_benchmark_command(args: argparse.Namespace) -> int:
 
 
 def run_report(args: argparse.Namespace) -> int:
-    import pandas as pd
+    from autollmresearch.benchmark.runner import read_results
 
-    from autollmresearch.errors import ResultsMismatch
-
-    path = args.out / "results.parquet"
-    if not path.is_file():
-        raise ResultsMismatch(f"{args.out} holds no results.parquet; run: autollmresearch benchmark --out {args.out}")
-    return _show(args, pd.read_parquet(path))
+    return _show(args, read_results(args.out))
 
 
 def _show(args: argparse.Namespace, frame: pd.DataFrame) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ class CheapRuns:
     Attributes:
         fidelity: at which scale they were run.
         pool: their configurations, in that experiment's own space.
-        losses: [rows] the metric oriented so that smaller is better; a diverged run carries the worst finite value.
+        losses: [rows] the metric oriented so that smaller is better; a diverged run carries the worst finite value
+            known.
         details: for each detail an array [rows].
     """
 
@@ -31,13 +32,26 @@ class CheapRuns:
     details: Mapping[str, FloatArray]
 
     @classmethod
-    def of(cls, experiment: Experiment, rows: NDArray[np.int64] | None = None) -> CheapRuns:
-        """The runs at `rows` of an experiment's table (None: all of it)."""
-        if rows is None:
-            return cls(experiment.fidelity, experiment.pool, experiment.losses, experiment.details)
-        columns = {name: column[rows] for name, column in experiment.pool.columns.items()}
-        details = {name: column[rows] for name, column in experiment.details.items()}
-        return cls(experiment.fidelity, Pool(experiment.space, columns), experiment.losses[rows], details)
+    def of(cls, experiment: Experiment) -> CheapRuns:
+        """All of an experiment's table."""
+        return cls(experiment.fidelity, experiment.pool, experiment.losses, experiment.details)
+
+    @classmethod
+    def drawn(cls, draws: Sequence[tuple[Experiment, NDArray[np.int64]]]) -> tuple[CheapRuns, ...]:
+        """The runs at these rows of these experiments' tables, and nothing of any other row.
+
+        So a diverged run carries the worst finite value drawn from its experiment, else the worst drawn from any.
+        """
+        raw = [e.metric.sign * e.values[rows] for e, rows in draws]
+        worst = max((float(v) for losses in raw for v in losses if np.isfinite(v)), default=0.0)
+        result = []
+        for (e, rows), losses in zip(draws, raw, strict=True):
+            finite = np.isfinite(losses)
+            filled = np.where(finite, losses, losses[finite].max() if finite.any() else worst)
+            columns = {name: column[rows] for name, column in e.pool.columns.items()}
+            details = {name: column[rows] for name, column in e.details.items()}
+            result.append(cls(e.fidelity, Pool(e.space, columns), filled, details))
+        return tuple(result)
 
     @property
     def space(self) -> Space:

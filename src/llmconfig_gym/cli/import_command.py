@@ -89,7 +89,7 @@ def run_import(args: argparse.Namespace) -> int:
     suite, report = import_table(source, name, overrides=_overrides(args), levels=levels)
     if not args.dry_run:
         try:
-            suite.save(out, replace=args.replace)
+            suite.save(out, replace=out.exists())  # _check_place has seen that nothing else is lost
         except OSError as problem:
             raise ImportProblem(f"{out} cannot be written: {problem.strerror or problem}") from None
     written = None if args.dry_run else out
@@ -135,7 +135,10 @@ def _check_place(out: Path, source: Path, *, replace: bool) -> None:
         return
     if not out.is_dir() or out.is_symlink():
         raise ImportProblem(f"{out} is no directory of its own; choose another place with --out")
-    strangers = sorted(p.name for p in out.iterdir() if p.name not in ("suite.json", "tables"))
+    contents = sorted(p.name for p in out.iterdir())
+    if not contents:
+        return
+    strangers = [n for n in contents if n not in ("suite.json", "tables")]
     if strangers or not (out / "suite.json").is_file():
         found = f"it holds {strangers[0]}" if strangers else "it is no suite"
         raise ImportProblem(f"{out} exists already and cannot be replaced ({found}); choose another place with --out")
@@ -228,7 +231,7 @@ def _show_rows(report: Report) -> None:
             for r in report.replicates
         )
     if report.diverged:
-        print(f"{report.diverged} of the rows used are runs that diverged; they stay in the table.")
+        print(f"runs that diverged: {report.diverged} of the rows used; they stay in the table.")
     for note in report.notes:
         print(f"note: {note}")
 

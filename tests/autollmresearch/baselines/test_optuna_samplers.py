@@ -1,0 +1,150 @@
+"""Optuna's samplers as policies."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autollmresearch.baselines.optuna_samplers import OptunaPolicy
+from autollmresearch.episode import run_episodes
+from autollmresearch.evidence.records import Problem
+from autollmresearch.methods import make_policy
+from autollmresearch.policy import State
+from llmconfig_gym.experiment import Experiment
+from llmconfig_gym.suite import Suite
+
+Lawful = Callable[[str, Experiment, Problem], None]
+Problems = Callable[..., Problem]
+NEVER = 1000
+"""A startup so long that the model is never used."""
+
+
+@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
+@pytest.mark.parametrize(("method", "budget"), [("tpe", 12), ("tpe:startup=2", 6), ("gp:startup=2", 4)])
+def test_proposals_are_legal_repeatable_and_never_told_before(
+    targets: Mapping[str, Experiment],
+    problem_of: Problems,
+    assert_lawful: Lawful,
+    task: str,
+    method: str,
+    budget: int,
+) -> None:
+    assert_lawful(method, targets[task], problem_of(targets[task], budget=budget))
+
+
+@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
+@pytest.mark.parametrize("method", ["tpe:startup=1", "gp:startup=2"])
+def test_a_pool_smaller_than_the_budget_is_told_whole(
+    targets: Mapping[str, Experiment],
+    problem_of: Problems,
+    cut: Callable[[Experiment, int], Experiment],
+    assert_lawful: Lawful,
+    task: str,
+    method: str,
+) -> None:
+    target = cut(targets[task], 3)
+    assert_lawful(method, target, problem_of(target, budget=4))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_with_startup_3_the_model_is_used_from_trial_4_on(
+    targets: Mapping[str, Experiment],
+    problem_of: Problems,
+    state_at: Callable[..., State],
+    sampler: str,
+) -> None:
+    target = targets["pretraining"]
+    problem = problem_of(target)
+    modelled, startup = OptunaPolicy(sampler, 3), OptunaPolicy(sampler, NEVER)
+    for told in range(5):
+        states = [state_at(target, problem, [1, 9, 17, 22][:told], seed) for seed in range(4)]
+        same = [a == b for a, b in zip(modelled.propose(states), startup.propose(states), strict=True)]
+        assert all(same) if told < 3 else not all(same), f"after {told} trials"
+
+
+@pytest.mark.parametrize(("sampler", "seeds"), [("tpe", 40), ("gp", 3)])
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_model_proposes_better_than_chance(
+    line: Callable[..., Experiment],
+    lonely: Callable[[Experiment, int], Problem],
+    state_at: Callable[..., State],
+    sampler: str,
+    seeds: int,
+    direction: str,
+) -> None:
+    x = np.arange(1, 41)
+    values = np.square(x - 31.0) * (1 if direction == "minimize" else -1)
+    target = line(values.tolist(), direction)
+    told = [0, 5, 10, 15, 20, 25, 32, 35, 39]
+    states = [state_at(target, lonely(target, 20), told, seed) for seed in range(seeds)]
+
+    def mean_loss(policy: OptunaPolicy) -> float:
+        return float(np.mean([target.metric.sign * target.tell(p.config).value for p in policy.propose(states)]))  # type: ignore[operator]
+
+    chance = float(np.mean(np.delete(target.losses, told)))
+    assert mean_loss(OptunaPolicy(sampler, 3)) < 0.6 * chance
+
+
+@pytest.mark.parametrize("method", ["tpe:startup=2", "gp:startup=2"])
+def test_only_the_orientation_of_the_metric_counts(
+    targets: Mapping[str, Experiment],
+    lonely: Callable[[Experiment, int], Problem],
+    mirrored: Callable[[Experiment], Experiment],
+    method: str,
+) -> None:
+    e = targets["mixture"]
+    told = [
+        [t.proposal for t in run_episodes(make_policy(method), e, [lonely(e, 4)], [5])[0]] for e in (e, mirrored(e))
+    ]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_cheaper_runs_are_not_looked_at(
+    targets: Mapping[str, Experiment],
+    problem_of: Problems,
+    lonely: Callable[[Experiment, int], Problem],
+    state_at: Callable[..., State],
+    sampler: str,
+) -> None:
+    e = targets["architecture"]
+    proposals = [
+        OptunaPolicy(sampler, 2).propose([state_at(e, problem, [0, 4, 8], 1)])[0]
+        for problem in (problem_of(e, budget=5), lonely(e, 5))
+    ]
+    assert proposals[0] == proposals[1]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_trials_without_a_value_do_not_stop_it(
+    targets: Mapping[str, Experiment], problem_of: Problems, sampler: str
+) -> None:
+    e = targets["pretraining"]
+    diverged = int(np.flatnonzero(~np.isfinite(e.values))[0])
+    trials = (e.outcome(diverged), e.tell("nonsense"), e.outcome(0), e.outcome(5))
+    state = State(problem_of(e), trials, 0)
+    config = OptunaPolicy(sampler, 1).propose([state])[0].config
+    assert e.tell(config).kind == "measured"
+    assert config not in [t.config for t in trials]
+
+
+def test_states_of_different_problems_may_come_in_one_batch(toy: Suite, problem_of: Problems) -> None:
+    experiments = toy.split("high")
+    states = [State(problem_of(e), (e.outcome(0), e.outcome(1)), seed) for seed, e in enumerate(experiments)]
+    policy = OptunaPolicy("tpe", 1)
+    assert policy.propose(states) == [policy.propose([state])[0] for state in states]
+
+
+def test_it_is_as_silent_as_it_is_asked_to_be(
+    targets: Mapping[str, Experiment], problem_of: Problems, capfd: pytest.CaptureFixture[str]
+) -> None:
+    e = targets["mixture"]
+    state = replace(State(problem_of(e)), trials=tuple(e.outcome(row) for row in range(3)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for sampler in ("tpe", "gp"):
+            OptunaPolicy(sampler, 2).propose([state])
+    assert [str(w.message) for w in caught] == []
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,52 @@
+"""Pictures: every method is drawn, in its own colour, and files stay where they belong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autollmresearch.benchmark.plots import FLOOR, regret_curves, save_curves, style
+from autollmresearch.benchmark.summary import Group, summarize
+from autollmresearch.methods import DEFAULT
+
+Frame = Callable[..., pd.DataFrame]
+
+
+def group_of(frame: pd.DataFrame) -> Group:
+    return next(iter(summarize(frame)))
+
+
+def test_every_method_is_a_line_through_its_mean_regrets(frame_of: Frame) -> None:
+    cube = np.array([[[0.5, 0.25, 0.0]]])
+    group = group_of(frame_of({"copy": cube, "random": cube / 2, "<b>agent</b>": cube / 4}))
+    (axes,) = regret_curves(group).axes
+    lines = {str(line.get_label()): line.get_ydata() for line in axes.get_lines()}
+    assert list(lines) == ["random", "copy", "<b>agent</b>"]
+    np.testing.assert_allclose(np.asarray(lines["copy"], dtype=float), [0.5, 0.25, FLOOR])
+    assert axes.get_yscale() == "log"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == list(lines)
+
+
+def test_a_default_method_looks_the_same_whatever_else_is_drawn() -> None:
+    assert len({tuple(style(m, 0).values()) for m in DEFAULT}) == len(DEFAULT)
+    assert all(style(m, 0) == style(m, 5) for m in DEFAULT)
+    assert style("agent", 0) not in [style(m, 0) for m in DEFAULT]
+
+
+def test_the_picture_is_a_png_named_after_its_group(frame_of: Frame, tmp_path: Path) -> None:
+    path = save_curves(group_of(frame_of({"copy": np.ones((1, 1, 2))}, protocol="metered:5")), tmp_path)
+    assert path == tmp_path / "regret-made-other-metered-5.png"
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("task", ["../../../etc/x", "a/b", "<script>", "$x^{2$ _", "ä ö"])
+def test_a_name_cannot_leave_the_directory_nor_be_read_as_a_formula(frame_of: Frame, tmp_path: Path, task: str) -> None:
+    out = tmp_path / "deep" / "out"
+    path = save_curves(group_of(frame_of({"copy": np.ones((1, 1, 1))}, task=task)), out)
+    assert path.parent == out
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]

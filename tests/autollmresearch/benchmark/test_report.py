@@ -1,0 +1,200 @@
+"""Report: every method and number, in every format, from the rows alone, with hostile names shown as text."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autollmresearch.benchmark.report import Table, digits, headline, scales, write_report
+from autollmresearch.benchmark.runner import run_benchmark
+from autollmresearch.benchmark.settings import BenchmarkSettings
+from autollmresearch.benchmark.summary import Group, summarize
+from autollmresearch.errors import ResultsMismatch
+
+Frame = Callable[..., pd.DataFrame]
+CUBE = np.array([[[0.5, 0.25, 0.125], [0.4, 0.04, 0.0]], [[1.0, 0.9, 0.2], [0.7, 0.1, 0.1]]])
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Tags, text and table rows of a page; fails on tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def finished(toy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished benchmark with its report."""
+    out = tmp_path_factory.mktemp("runs") / "out"
+    methods = ("random", "copy", "pooled-gp:points=60")
+    settings = BenchmarkSettings((str(toy_path),), ("metered:4",), methods, budget=3, seeds=2)
+    write_report(out, run_benchmark(settings, out, progress=False))
+    return out
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path) -> Path:
+    """A directory with a benchmark's settings and nothing else."""
+    (tmp_path / "settings.json").write_bytes((finished / "settings.json").read_bytes())
+    return tmp_path
+
+
+def tables(frame: pd.DataFrame) -> list[Table]:
+    return [table for group in summarize(frame) for table in (headline(group), scales(group))]
+
+
+def test_both_pages_hold_every_number_of_every_method(finished: Path) -> None:
+    frame = pd.read_parquet(finished / "results.parquet")
+    expected = [list(row) for table in tables(frame) for row in (table.headers, *table.rows)]
+    assert len(expected) == 3 * 2 * (1 + 3)  # tasks, tables; headers and methods
+    page = Page((finished / "report.html").read_text(encoding="utf-8"))
+    assert page.rows == expected
+    markdown = (finished / "report.md").read_text(encoding="utf-8")
+    lines = [line for line in markdown.splitlines() if line.startswith("|") and not line.startswith("|:-")]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == expected
+    for group in summarize(frame):
+        assert group.title in page.text
+        assert group.title in markdown
+        assert all(id_ in page.text and id_ in markdown for id_ in group.experiments)
+
+
+def test_the_numbers_shown_are_those_of_the_rows(finished: Path) -> None:
+    frame = pd.read_parquet(finished / "results.parquet")
+    group = next(iter(summarize(frame)))
+    part = frame[(frame["task"] == group.task) & (frame["protocol"] == group.protocol)]
+    for row, unclipped in zip(headline(group).rows, scales(group).rows, strict=True):
+        for column, budget in ((1, 1), (2, 3)):
+            mine = part[(part["method"] == row[0]) & (part["trial"] == budget)]
+            assert row[column].split(" ")[0] == digits(mine["simple_regret"].mean())
+            assert unclipped[column] == digits(mine["simple_regret_unclipped"].mean())
+
+
+def test_the_pages_say_with_what_they_were_made(finished: Path) -> None:
+    manifest = json.loads((finished / "settings.json").read_text(encoding="utf-8"))
+    page = Page((finished / "report.html").read_text(encoding="utf-8"))
+    for text in (page.text, (finished / "report.md").read_text(encoding="utf-8")):
+        assert manifest["digest"][:12] in text
+        assert "3 trials per episode, 2 seeds" in text
+    assert manifest["digest"] in page.text
+
+
+def test_the_html_page_needs_no_other_file_and_runs_no_script(finished: Path) -> None:
+    page = Page((finished / "report.html").read_text(encoding="utf-8"))
+    assert page.tags.count("img") == 3
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    sources = [value for name, value in page.attributes if name in ("src", "href")]
+    assert all(value and value.startswith(("data:image/png;base64,", "#")) for value in sources)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+
+
+def test_the_markdown_page_shows_pictures_that_are_there(finished: Path) -> None:
+    names = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (finished / "report.md").read_text(encoding="utf-8"))
+    assert sorted(names) == sorted(p.name for p in finished.glob("*.png"))
+    assert len(names) == 3
+
+
+def test_a_report_from_the_rows_alone_is_the_one_the_run_made(finished: Path, place: Path) -> None:
+    write_report(place, pd.read_parquet(finished / "results.parquet"))
+    for name in ("report.md", "report.html", *(p.name for p in finished.glob("*.png"))):
+        assert (place / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}{% raw %}",
+    "</table></body>",
+    "' onmouseover='alert(1)",
+)
+
+
+def test_hostile_names_are_shown_as_text(frame_of: Frame, place: Path) -> None:
+    frame = frame_of(dict.fromkeys(HOSTILE, CUBE), suite=HOSTILE[0], task=HOSTILE[1])
+    frame["experiment"] = HOSTILE[3] + frame["experiment"]
+    harmless = frame_of(dict.fromkeys("abcde", CUBE))
+    page = Page(write_report(place, frame).read_text(encoding="utf-8"))
+    assert all(name in page.text for name in HOSTILE)
+    assert {row[0] for row in page.rows} == {"method", *HOSTILE}
+    assert f"{HOSTILE[0]} ({HOSTILE[1]}), protocol full" in page.text
+    plain = Page(write_report(place, harmless).read_text(encoding="utf-8"))
+    assert page.tags == plain.tags
+    assert [n for n, _ in page.attributes] == [n for n, _ in plain.attributes]
+
+
+def test_a_report_without_settings_or_with_damaged_ones_is_refused(frame_of: Frame, tmp_path: Path) -> None:
+    for text in (None, "{", "[]"):
+        if text is not None:
+            (tmp_path / "settings.json").write_text(text)
+        with pytest.raises(ResultsMismatch, match=r"settings\.json is missing or damaged"):
+            write_report(tmp_path, frame_of({"copy": CUBE}))
+        assert [p for p in tmp_path.iterdir() if p.name != "settings.json"] == []
+
+
+def one(frame: pd.DataFrame) -> Group:
+    return next(iter(summarize(frame)))
+
+
+def test_the_best_and_those_that_tie_with_it_are_named(frame_of: Frame) -> None:
+    noise = np.array([[[0.01], [-0.01]], [[0.02], [-0.01]]])
+    base = np.full((2, 2, 1), 0.1)
+    table = headline(one(frame_of({"copy": base, "random": base + 0.5, "agent": base + noise})))
+    column = table.headers.index("behind the best, b=1")
+    shown = {row[0]: row[column] for row in table.rows}
+    assert shown["copy"] == "best"
+    assert shown["random"] == ".500 [.500, .500]"
+    assert re.fullmatch(r"\.003 \[-\.\d{3}, \.\d{3}\] \(tie\)", shown["agent"]) or shown["agent"].endswith("(tie)")
+
+
+def test_what_is_unknown_is_said_to_be(frame_of: Frame) -> None:
+    unknown = {"within_noise": pd.NA, "median_regret": np.nan, "excess_percent": np.nan}
+    group = one(frame_of({"copy": CUBE}, **unknown))
+    assert headline(group).rows[0][-2] == "unknown"
+    assert scales(group).rows[0][3:] == ("-", "-", "-", "-")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, ".000"),
+        (0.0174, ".017"),
+        (0.9994, ".999"),
+        (0.9996, "1.00"),
+        (1.0, "1.00"),
+        (12.345, "12.35"),
+        (np.nan, "-"),
+    ],
+)
+def test_regrets_have_three_digits(value: float, text: str) -> None:
+    assert digits(value) == text

@@ -1,0 +1,76 @@
+"""Methods by name."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.optuna_samplers import OptunaPolicy
+from autollmresearch.baselines.pooled_gp import PooledGPPolicy
+from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.errors import UnknownMethod
+from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
+from llmconfig_gym.errors import MissingExtra
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("random", RandomPolicy()),
+        ("copy", CopyPolicy()),
+        ("tpe", OptunaPolicy("tpe", startup=10)),
+        ("tpe:startup=3", OptunaPolicy("tpe", startup=3)),
+        ("gp", OptunaPolicy("gp", startup=10)),
+        ("gp:startup=3", OptunaPolicy("gp", startup=3)),
+        ("pooled-gp", PooledGPPolicy()),
+        ("pooled-gp:points=50", PooledGPPolicy(points=50)),
+    ],
+)
+def test_a_name_with_options_is_a_policy_with_these_fields(name: str, policy: Any) -> None:
+    assert make_policy(name) == policy
+
+
+def test_the_default_methods_are_those_of_the_benchmark() -> None:
+    assert set(DEFAULT) == {"random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"}
+    assert {name.partition(":")[0] for name in DEFAULT} == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("randm", "no method is called 'randm'; did you mean 'random'? known: random, tpe, gp, copy, pooled-gp"),
+        ("zzz", "no method is called 'zzz'; known: random, tpe, gp, copy, pooled-gp"),
+        ("", "no method is called ''; known: random, tpe, gp, copy, pooled-gp"),
+        ("tpe:start=3", "'tpe:start=3': no option is called 'start'; legal options with their defaults: startup=10"),
+        ("tpe:sampler=gp", "'tpe:sampler=gp': no option is called 'sampler'; legal options with their defaults"),
+        ("copy:x=1", "'copy:x=1': no option is called 'x'; legal options with their defaults: none"),
+        ("tpe:startup=many", "'tpe:startup=many': option startup must be of type int, found 'many'"),
+        ("tpe:startup", "'tpe:startup': option startup must be of type int, found ''"),
+        ("tpe:startup=2.5", "'tpe:startup=2.5': option startup must be of type int, found '2.5'"),
+        ("tpe:startup=0", "'tpe:startup=0': option startup must be at least 1, found 0"),
+        ("pooled-gp:points=-1", "'pooled-gp:points=-1': option points must be at least 1, found -1"),
+    ],
+)
+def test_an_unknown_name_or_option_is_refused_with_what_is_known(name: str, message: str) -> None:
+    with pytest.raises(UnknownMethod) as caught:
+        make_policy(name)
+    assert str(caught.value).startswith(message)
+
+
+def test_without_torch_gp_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autollmresearch.baselines.optuna_samplers.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'autollmresearch\[bench\]'"):
+        make_policy("gp:startup=3")
+    assert make_policy("tpe") == OptunaPolicy("tpe")
+
+
+def test_options_after_a_comma_belong_to_the_method_before_them() -> None:
+    assert split_methods("tpe:startup=3,points=5,random") == ["tpe:startup=3,points=5", "random"]
+    assert split_methods("random,tpe:startup=3,gp:startup=3") == ["random", "tpe:startup=3", "gp:startup=3"]
+
+
+@given(st.lists(st.sampled_from(DEFAULT), min_size=1))
+def test_a_joined_list_of_methods_splits_into_itself(names: list[str]) -> None:
+    assert split_methods(",".join(names)) == names

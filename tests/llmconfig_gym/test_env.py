@@ -1,0 +1,388 @@
+"""The environment: Gymnasium's contract, the reward's formula, and no word about what was not paid for."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from llmconfig_gym.env import MAX_TEXT, ConfigActions, ConfigEnv, read_action
+from llmconfig_gym.errors import EpisodeOver, UnknownName
+from llmconfig_gym.experiment import Experiment, Outcome
+from llmconfig_gym.parameter import Categorical, FloatArray, Grid
+from llmconfig_gym.pool import Pool
+from llmconfig_gym.space import Space
+from llmconfig_gym.text import number
+
+Make = Callable[..., Experiment]
+
+
+def pool_config(e: Experiment, row: int) -> dict[str, Any]:
+    return dict(e.pool.config(row))
+
+
+def actions(data: st.DataObject, e: Experiment, json_values: SearchStrategy[Any], count: int) -> list[Any]:
+    """Actions of every kind: measured, drawn, damaged, as mapping, as JSON, in a block with thoughts around it."""
+    result: list[Any] = []
+    space = ConfigActions(e.space, seed=data.draw(st.integers(0, 99)))
+    for _ in range(count):
+        row = data.draw(st.integers(0, len(e.pool) - 1))
+        config: Any = pool_config(e, row) if data.draw(st.booleans()) else space.sample()
+        damage = data.draw(st.sampled_from(("none", "none", "none", "value", "key", "other")))
+        if damage == "value":
+            config[data.draw(st.sampled_from(e.space.names))] = data.draw(json_values)
+        elif damage == "key":
+            config[data.draw(st.text(max_size=3))] = data.draw(json_values)
+        elif damage == "other":
+            config = data.draw(json_values)
+        way = data.draw(st.sampled_from(("mapping", "json", "block", "text")))
+        text = data.draw(st.text(max_size=30))
+        if way == "mapping":
+            result.append(config)
+        elif way == "text":
+            result.append(text)
+        else:
+            said = json.dumps(config, skipkeys=True)
+            result.append(said if way == "json" else f"<think>{text}</think>\n<config>{said}</config>{text}")
+    return result
+
+
+def play(env: ConfigEnv, chosen: Iterable[Any], seed: int | None = 0) -> list[Any]:
+    """A whole episode: all that `reset` and `step` gave."""
+    episode: list[Any] = [env.reset(seed=seed)]
+    episode.extend(env.step(action) for action in chosen)
+    return episode
+
+
+# Gymnasium's contract.
+
+
+def test_gymnasiums_own_checker_is_content(experiment: Experiment) -> None:
+    made = gymnasium.make("llmconfig_gym.env:LLMConfig-v0", experiment=experiment, budget=3, render_mode="ansi")
+    check_env(made.unwrapped)
+
+
+def test_gymnasium_makes_one(experiment: Experiment) -> None:
+    env = gymnasium.make("llmconfig_gym.env:LLMConfig-v0", experiment=experiment, budget=2)
+    text, info = env.reset(seed=1)
+    assert text in env.observation_space
+    assert info == {"trial": 0, "trials_left": 2}
+    env.action_space.seed(3)
+    terminated = False
+    while not terminated:
+        text, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert text in env.observation_space
+        assert 0 <= float(reward) <= 0.5
+        assert not truncated
+    assert info["trials_left"] == 0
+
+
+@given(data=st.data())
+def test_whole_episodes_stay_inside_the_spaces_and_are_told_twice_alike(
+    data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
+) -> None:
+    budget = data.draw(st.integers(1, 5))
+    env = ConfigEnv(experiment, budget, render_mode="ansi")
+    chosen = actions(data, experiment, json_values, budget + 1)
+    episode = play(env, chosen)
+    assert play(env, chosen) == episode == play(ConfigEnv(experiment, budget), chosen, seed=7)
+    text, info = episode[0]
+    assert text in env.observation_space
+    assert info == {"trial": 0, "trials_left": budget}
+    for trial, (text, reward, terminated, truncated, info) in enumerate(episode[1:], start=1):
+        assert text in env.observation_space
+        assert text.isprintable()
+        assert isinstance(reward, float)
+        assert 0 <= reward <= 1 / budget
+        assert terminated == (trial >= budget)
+        assert truncated is False
+        assert (info["trial"], info["trials_left"]) == (min(trial, budget), max(budget - trial, 0))
+        json.dumps(info, allow_nan=False)
+        assert text.endswith(" left.")
+    last = episode[-1]
+    assert last[4]["outcome"]["kind"] == "over_budget"
+    assert last[1] == 0
+    assert len(env.history) == budget
+
+
+def test_the_same_seed_draws_the_same_episode(experiment: Experiment) -> None:
+    def episode(seed: int) -> list[Any]:
+        env = ConfigEnv(experiment, budget=4)
+        env.action_space.seed(seed)
+        return play(env, [env.action_space.sample() for _ in range(4)], seed)
+
+    assert episode(5) == episode(5)
+    assert episode(5) != episode(6)
+
+
+def test_whatever_the_action_space_draws_is_legal(experiment: Experiment) -> None:
+    space = ConfigActions(experiment.space, seed=0)
+    for _ in range(50):
+        config = space.sample()
+        assert config in space
+        assert experiment.space.check(config) == config
+    assert "text" in space
+    assert 3 not in space
+    assert space == ConfigActions(experiment.space)
+    assert space != ConfigActions(Space((Grid("other", (1, 2)),)))
+
+
+def test_words_of_ones_own_that_are_not_ascii_stay_inside_the_observation_space(make: Make) -> None:
+    space = Space((Grid("größe", (1, 2), unit="Wörter"), Categorical("art", ("schön", "übel"))))
+    pool = Pool(space, {"größe": [1, 2], "art": ["schön", "übel"]})
+    e = make(pool, [1.0, 2.0], details={"länge": np.array([3.0, 4.0])})
+    env = ConfigEnv(e, budget=4)
+    chosen = [{"größe": 1, "art": "schön"}, {"größe": 1, "art": "übel"}, {"art": "schön"}, {"größe": 1, "art": "中"}]
+    for text, *_ in play(env, chosen):
+        assert text in env.observation_space
+
+
+def test_rendering_is_the_last_observation_if_asked_for(experiment: Experiment) -> None:
+    env = ConfigEnv(experiment, 1, render_mode="ansi")
+    assert env.reset()[0] == env.render()
+    assert env.step("nothing")[0] == env.render()
+    silent = ConfigEnv(experiment, 1)
+    silent.reset()
+    assert silent.render() is None
+
+
+def test_a_step_before_the_first_reset_is_an_error_that_says_so(experiment: Experiment) -> None:
+    with pytest.raises(EpisodeOver, match="call reset first"):
+        ConfigEnv(experiment).step(pool_config(experiment, 0))
+
+
+@pytest.mark.parametrize("budget", [0, -1])
+def test_a_budget_is_at_least_one_trial(budget: int, experiment: Experiment) -> None:
+    with pytest.raises(ValueError, match=f"at least 1 trial, found {budget}"):
+        ConfigEnv(experiment, budget)
+
+
+def test_an_experiment_may_be_named_by_its_id() -> None:
+    with pytest.raises(UnknownName, match="no suite is called 'nowhere'"):
+        ConfigEnv("nowhere/at-all")
+
+
+# Trials and rewards.
+
+
+def regret(e: Experiment, value: float | None) -> float:
+    """The formula of the reward, written down once more."""
+    if value is None:
+        return 1.0
+    finite = e.values[np.isfinite(e.values)]
+    best, worst = (finite.min(), finite.max()) if e.metric.direction == "minimize" else (finite.max(), finite.min())
+    if e.clip is not None:
+        worst = min(worst, best * e.clip)  # the one clipped experiment is minimised and positive
+    return float(min((value - best) / (worst - best), 1.0))
+
+
+@given(data=st.data())
+def test_rewards_sum_to_one_minus_the_mean_regret(
+    data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
+) -> None:
+    budget = data.draw(st.integers(1, 6))
+    env = ConfigEnv(experiment, budget)
+    steps = play(env, actions(data, experiment, json_values, budget))[1:]
+    values = [info["outcome"].get("value") for *_, info in steps]
+    expected = 1 - sum(regret(experiment, v) for v in values) / budget
+    assert sum(reward for _, reward, *_ in steps) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_best_earns_a_whole_share_and_the_worst_nothing(experiment: Experiment) -> None:
+    env = ConfigEnv(experiment, budget=2)
+    order = np.argsort(experiment.losses)
+    steps = play(env, [pool_config(experiment, int(order[0])), pool_config(experiment, int(order[-1]))])[1:]
+    assert [reward for _, reward, *_ in steps] == [0.5, 0.0]
+
+
+def test_a_repeated_configuration_costs_a_trial_and_earns_nothing_in_any_spelling(experiment: Experiment) -> None:
+    config = pool_config(experiment, 0)
+    spellings = [config, json.dumps(config), f"<config>{json.dumps(dict(reversed(config.items())))}</config>"]
+    first, *others = play(ConfigEnv(experiment, 3), spellings)[1:]
+    assert first[4]["outcome"]["kind"] == "measured"
+    for left, (text, reward, _, _, info) in zip((1, 0), others, strict=True):
+        assert info["outcome"]["kind"] == "duplicate"
+        assert (reward, info["trials_left"]) == (0.0, left)
+        assert "duplicate: this configuration was told before" in text
+        assert "value" not in info["outcome"]
+
+
+def test_a_proposal_that_snaps_to_what_was_told_is_a_duplicate(make: Make) -> None:
+    pool = Pool(Space((Grid("lr", (1e-4, 1e-3), log=True),)), {"lr": [1e-4, 1e-3]})
+    steps = play(ConfigEnv(make(pool, [1.0, 2.0]), 3), [{"lr": 1e-3}, {"lr": 2e-3}, {"lr": 1e-4}])[1:]
+    assert [info["outcome"]["kind"] for *_, info in steps] == ["measured", "duplicate", "measured"]
+
+
+def test_a_diverged_run_costs_a_trial_earns_nothing_and_can_be_repeated_only_as_a_duplicate(make: Make) -> None:
+    pool = Pool(Space((Grid("x", (1, 2)),)), {"x": [1, 2]})
+    steps = play(ConfigEnv(make(pool, [math.nan, 2.0]), 2), [{"x": 1}, {"x": 1}])[1:]
+    assert [(info["outcome"]["kind"], reward) for _, reward, _, _, info in steps] == [("measured", 0), ("duplicate", 0)]
+    assert "the run diverged: it gave no value." in steps[0][0]
+
+
+@pytest.mark.parametrize(
+    "action", ["", "nothing", "{}", "[1]", "<config></config>", "<config>{</config>", {}, 3, None, b"{}", "null"]
+)
+def test_an_action_without_a_configuration_costs_a_trial_and_earns_nothing(action: Any, experiment: Experiment) -> None:
+    env = ConfigEnv(experiment, 2)
+    env.reset()
+    text, reward, terminated, _, info = env.step(action)
+    assert (reward, terminated, info["trials_left"]) == (0.0, False, 1)
+    assert info["outcome"]["kind"] == "invalid"
+    assert text.startswith("invalid: ")
+
+
+def test_after_the_last_trial_every_step_is_over_budget_and_changes_nothing(experiment: Experiment) -> None:
+    env = ConfigEnv(experiment, 1)
+    play(env, [pool_config(experiment, 0)])
+    for row in (1, 2):
+        text, reward, terminated, _, info = env.step(pool_config(experiment, row))
+        assert text == "over budget: the budget of 1 trial is spent. 0 trials left."
+        assert (reward, terminated) == (0.0, True)
+        assert info["outcome"] == {"kind": "over_budget", "message": "over budget: the budget of 1 trial is spent."}
+    assert [o.config for o in env.history] == [experiment.pool.config(0)]
+
+
+def test_a_reset_gives_the_whole_budget_back(experiment: Experiment) -> None:
+    env = ConfigEnv(experiment, 1)
+    config = pool_config(experiment, 0)
+    assert play(env, [config]) == play(env, [config])
+
+
+def test_where_all_values_are_equal_every_new_configuration_earns_its_share(make: Make) -> None:
+    pool = Pool(Space((Grid("x", (1, 2)),)), {"x": [1, 2]})
+    steps = play(ConfigEnv(make(pool, [2.5, 2.5]), 3), [{"x": 1}, {"x": 1}, {"x": 2}])[1:]
+    assert [reward for _, reward, *_ in steps] == pytest.approx([1 / 3, 0, 1 / 3])
+
+
+def test_what_the_caller_does_to_info_does_not_change_the_episode(experiment: Experiment) -> None:
+    env = ConfigEnv(experiment, 2)
+    config = pool_config(experiment, 0)
+    env.reset()
+    outcome = env.step(config)[4]["outcome"]
+    for value in outcome["config"].values():
+        if isinstance(value, dict):
+            value.clear()
+    outcome["config"].clear()
+    outcome.clear()
+    assert env.step(config)[4]["outcome"]["kind"] == "duplicate"
+
+
+# Reading actions.
+
+
+@given(before=st.text(), after=st.text(), config=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3)))
+def test_the_last_closed_block_is_the_action(before: str, after: str, config: dict[str, Any]) -> None:
+    said = json.dumps(config)
+    for text in (said, f"<config>{said}</config>", f"{before}<config>{said}</config>{after}"):
+        assert read_action(text) == config
+    for text in (
+        f"<config>1</config>{before}<config>{said}</config>",
+        f"<config>{said}</config>{before}<config>{after}",
+        f"<config>{said}</config>{before}</config>",
+        f"<config>{before}<config>{said}</config>",
+    ):
+        assert read_action(text) == config
+
+
+@given(action=st.text())
+def test_any_text_is_a_configuration_or_says_why_not(action: str) -> None:
+    found = read_action(action)
+    assert isinstance(found, Mapping) or (found.kind == "invalid" and found.message.isascii())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<config>" * 8192, "<config>" * 4000 + "</config>" * 3000, "[" * MAX_TEXT, "9" * 60_000, '{"a":' * 13_000, "x" * 65_537],
+)
+def test_hostile_text_is_refused_without_delay_or_error(text: str) -> None:
+    found = read_action(text)
+    assert isinstance(found, Outcome)
+    assert found.kind == "invalid"
+
+
+# Nothing unpaid is revealed.
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+
+
+def spellings(value: float) -> set[str]:
+    """How the project, or Python, could write a measured value."""
+    return {number(v, d) for v in (value, -value) for d in range(4, 10)} | {repr(value), repr(-value), str(value)}
+
+
+def all_text(env: ConfigEnv, chosen: Iterable[Any]) -> str:
+    """Everything an episode shows: observations, infos, what is rendered, errors."""
+    shown = []
+    try:
+        env.step("too early")
+    except EpisodeOver as problem:
+        shown.append(str(problem))
+    text, info = env.reset(seed=0)
+    shown += [text, json.dumps(info), str(env.render())]
+    for action in chosen:
+        text, _, _, _, info = env.step(action)
+        shown += [text, json.dumps(info), str(env.render())]
+    return "\n".join(shown)
+
+
+def other_values(e: Experiment, kept: set[int]) -> Experiment:
+    """The same experiment with other outcomes everywhere but in the kept rows."""
+
+    def change(column: FloatArray) -> FloatArray:
+        rows = np.array([r not in kept for r in range(len(column))])
+        return np.where(rows, np.where(np.isfinite(column), column * 1.7 + 0.123456789, 3.0), column)
+
+    return replace(e, values=change(e.values), details={k: change(c) for k, c in e.details.items()})
+
+
+@given(data=st.data())
+def test_an_episode_shows_no_value_that_was_not_paid_for(
+    data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
+) -> None:
+    chosen = actions(data, experiment, st.text(max_size=5) | st.booleans() | st.none(), 4)
+    env = ConfigEnv(experiment, 3, render_mode="ansi")
+    found = set(NUMBER.findall(all_text(env, chosen)))
+    told = {experiment.pool.find(experiment.space.check(o.config))[0] for o in env.history if o.config is not None}
+    paid: set[str] = set()
+    unpaid: set[str] = set()
+    for column in (experiment.values, *experiment.details.values()):
+        for row, value in enumerate(column.tolist()):
+            if math.isfinite(value):
+                (paid if row in told else unpaid).update(spellings(value))
+    assert not found & (unpaid - paid)
+    best = int(np.argmin(experiment.losses))
+    assert best in told or not found & spellings(float(experiment.values[best]))
+
+
+@given(data=st.data())
+def test_an_episode_reads_the_same_whatever_was_measured_elsewhere(
+    data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
+) -> None:
+    chosen = actions(data, experiment, json_values, 4)
+    env = ConfigEnv(experiment, 3, render_mode="ansi")
+    text = all_text(env, chosen)
+    told = {experiment.pool.find(experiment.space.check(o.config))[0] for o in env.history if o.config is not None}
+    assert all_text(ConfigEnv(other_values(experiment, told), 3, render_mode="ansi"), chosen) == text
+
+
+def test_the_leak_test_would_find_a_leak(experiment: Experiment) -> None:
+    best = int(np.argmin(experiment.losses))
+    told = describe_best(experiment)
+    assert set(NUMBER.findall(told)) & spellings(float(experiment.values[best]))
+
+
+def describe_best(e: Experiment) -> str:
+    """What no text of the project may say."""
+    return f"hint: the optimum is {number(float(e.values[int(np.argmin(e.losses))]), 5)}."
