@@ -47,7 +47,8 @@ class Fidelity:
     def text(self) -> str:
         """E.g. `parameters 2.15e8, tokens 1.0e11 (1.29e20 FLOPs)`."""
         values = ", ".join(f"{k} {value_text(v)}" for k, v in self.values.items())
-        return f"{values} ({number(self.cost)} {self.unit})"
+        cost = f"{number(self.cost)} {self.unit}"
+        return f"{values} ({cost})" if values else cost
 
 
 @dataclass(frozen=True)

@@ -148,12 +148,14 @@ class Suite:
         """Write the suite to a directory, whole or not at all.
 
         Raises:
-            SuiteFormatError: something is there already and `replace` is False.
+            SuiteFormatError: something is there already, and either `replace` is False or it is no suite.
         """
         import pyarrow.parquet
 
         if root.exists() and not replace:
             raise SuiteFormatError(f"{root} exists already; choose another place or say to replace it")
+        if root.exists() and not (root.is_dir() and ((root / "suite.json").is_file() or not any(root.iterdir()))):
+            raise SuiteFormatError(f"{root} is no suite, so it is not replaced; choose another place")
         with whole_directory(root) as temporary:
             (temporary / "tables").mkdir()
             entries = []

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from llmconfig_gym.catalog import load_experiment, load_suite
 from llmconfig_gym.cli.common import Commands, add_format, print_json
 from llmconfig_gym.errors import GymError, UnknownName
@@ -78,7 +80,8 @@ def frame_of(experiment: Experiment) -> pd.DataFrame:
             data |= {f"{p.name}.{c}": column[:, i] for i, c in enumerate(p.components)}
         else:
             data[p.name] = column
-    data[experiment.metric.name] = experiment.values
+    diverged = experiment.metric.sign * float("inf")  # so that `import` knows it for what it is
+    data[experiment.metric.name] = np.where(np.isfinite(experiment.values), experiment.values, diverged)
     data |= experiment.details
     if experiment.spread is not None:
         data["spread"] = experiment.spread
