@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmconfig_gym.errors import InvalidConfig, SuiteFormatError
 from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Simplex, Value
-from llmconfig_gym.pool import Pool
+from llmconfig_gym.pool import Pool, read_only
 from llmconfig_gym.space import Space
 from llmconfig_gym.text import number, value_text
 
@@ -142,6 +142,8 @@ class Experiment:
                 )
         if not np.isfinite(self.values).any():
             raise SuiteFormatError(f"{self.id}: no run has a finite {self.metric.name}")
+        object.__setattr__(self, "values", read_only(self.values))  # policies share these arrays
+        object.__setattr__(self, "details", {k: read_only(v) for k, v in self.details.items()})
 
     @property
     def space(self) -> Space:
@@ -233,7 +235,7 @@ class Experiment:
         """[rows] values oriented so that smaller is better; a run without a finite value is the worst finite one."""
         losses = self.metric.sign * self.values
         finite = np.isfinite(losses)
-        return np.where(finite, losses, losses[finite].max())
+        return read_only(np.where(finite, losses, losses[finite].max()))
 
     @cached_property
     def best(self) -> float:

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,7 +65,7 @@ class Pool:
         if missing:
             raise SuiteFormatError(f"the table has no column for parameter {missing[0]!r}")
         self.space = space
-        self.columns = {n: _plain(columns[n]) for n in space.names}
+        self.columns = {n: read_only(_plain(columns[n])) for n in space.names}
         lengths = {c.shape[0] if c.ndim else 0 for c in self.columns.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise SuiteFormatError(f"parameter columns must have one length, at least 1; found {sorted(lengths)}")
@@ -100,7 +100,7 @@ class Pool:
     @cached_property
     def encoded(self) -> FloatArray:
         """All configurations as coordinates, [rows, width]."""
-        return self.encode_many(self.columns)
+        return read_only(self.encode_many(self.columns))
 
     def encode_many(self, columns: Mapping[str, ArrayLike]) -> FloatArray:
         """Columns of legal values as coordinates, [n, width]."""
@@ -197,6 +197,16 @@ def _fits(p: Parameter, column: NDArray[Any]) -> bool:
         return False
     assert isinstance(p, Integer | Real)
     return bool(((column >= p.low) & (column <= p.high)).all())
+
+
+ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
+
+
+def read_only(array: ArrayT) -> ArrayT:
+    """A view of `array` that cannot be written to: tables are shared, and nobody may change them for the others."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class _GridIndex:

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -88,6 +88,7 @@ def test_gymnasium_makes_one(experiment: Experiment) -> None:
     assert info["trials_left"] == 0
 
 
+@settings(max_examples=25)
 @given(data=st.data())
 def test_whole_episodes_stay_inside_the_spaces_and_are_told_twice_alike(
     data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
@@ -187,6 +188,7 @@ def regret(e: Experiment, value: float | None) -> float:
     return float(min((value - best) / (worst - best), 1.0))
 
 
+@settings(max_examples=25)
 @given(data=st.data())
 def test_rewards_sum_to_one_minus_the_mean_regret(
     data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
@@ -282,7 +284,9 @@ def test_what_the_caller_does_to_info_does_not_change_the_episode(experiment: Ex
 # Reading actions.
 
 
-@given(before=st.text(), after=st.text(), config=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3)))
+@given(
+    before=st.text(), after=st.text(), config=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3))
+)
 def test_the_last_closed_block_is_the_action(before: str, after: str, config: dict[str, Any]) -> None:
     said = json.dumps(config)
     for text in (said, f"<config>{said}</config>", f"{before}<config>{said}</config>{after}"):
@@ -304,7 +308,14 @@ def test_any_text_is_a_configuration_or_says_why_not(action: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["<config>" * 8192, "<config>" * 4000 + "</config>" * 3000, "[" * MAX_TEXT, "9" * 60_000, '{"a":' * 13_000, "x" * 65_537],
+    [
+        "<config>" * 8192,
+        "<config>" * 4000 + "</config>" * 3000,
+        "[" * MAX_TEXT,
+        "9" * 60_000,
+        '{"a":' * 13_000,
+        "x" * 65_537,
+    ],
 )
 def test_hostile_text_is_refused_without_delay_or_error(text: str) -> None:
     found = read_action(text)
@@ -347,6 +358,7 @@ def other_values(e: Experiment, kept: set[int]) -> Experiment:
     return replace(e, values=change(e.values), details={k: change(c) for k, c in e.details.items()})
 
 
+@settings(max_examples=25)
 @given(data=st.data())
 def test_an_episode_shows_no_value_that_was_not_paid_for(
     data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
@@ -366,6 +378,7 @@ def test_an_episode_shows_no_value_that_was_not_paid_for(
     assert best in told or not found & spellings(float(experiment.values[best]))
 
 
+@settings(max_examples=25)
 @given(data=st.data())
 def test_an_episode_reads_the_same_whatever_was_measured_elsewhere(
     data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -56,6 +56,7 @@ def check_outcome(e: Experiment, outcome: Outcome) -> None:
         assert all(f"{name} " in outcome.message for name in e.space.names)
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_tell_never_raises_and_is_pure_for_any_json_value(
     data: st.DataObject, experiment: Experiment, json_values: SearchStrategy[Any]
@@ -81,6 +82,7 @@ def test_tell_never_raises_for_what_can_hardly_be_printed(experiment: Experiment
             assert outcome.kind == "invalid"
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_number_for_a_number_is_measured_snapped_or_refused_as_not_positive(
     data: st.DataObject, experiment: Experiment

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -58,7 +58,9 @@ def proposal(data: st.DataObject, pool: Pool) -> dict[str, Value]:
         if way == "measured":
             config[p.name] = measured[p.name]
         elif way == "legal" or isinstance(p, Categorical | Simplex):
-            config[p.name] = p.decode(np.array(data.draw(st.lists(st.floats(0, 1), min_size=p.width, max_size=p.width))))
+            config[p.name] = p.decode(
+                np.array(data.draw(st.lists(st.floats(0, 1), min_size=p.width, max_size=p.width)))
+            )
         elif isinstance(p, Integer):
             config[p.name] = data.draw(st.integers(1 if p.log else -(10**6), 10**9))
         else:
@@ -76,6 +78,7 @@ def columns(space: Space, configs: list[dict[str, Value]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_the_most_similar_row_is_the_nearest_one(
     data: st.DataObject, way: dict[str, int], pools: SearchStrategy[Pool]
@@ -92,6 +95,7 @@ def test_the_most_similar_row_is_the_nearest_one(
 
 
 @pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_one_by_one_and_in_bulk_give_the_same(
     data: st.DataObject, way: dict[str, int], pools: SearchStrategy[Pool]
@@ -187,12 +191,20 @@ def test_a_pool_of_its_own_configurations_is_the_same_pool(data: st.DataObject, 
     pool = data.draw(pools)
     again = Pool.from_configs(pool.space, [pool.config(row) for row in range(len(pool))])
     for name, column in pool.columns.items():
-        assert np.allclose(again.columns[name], column) if column.dtype.kind == "f" else (again.columns[name] == column).all()
+        assert (
+            np.allclose(again.columns[name], column)
+            if column.dtype.kind == "f"
+            else (again.columns[name] == column).all()
+        )
 
 
 def test_configurations_are_plain_python() -> None:
     space = Space((Grid("bs", (8, 16)), Categorical("act", ("gelu", "relu")), Categorical("bias", (True, False))))
-    columns = {"bs": np.array([8, 16]), "act": np.array(["gelu", "relu"], dtype=object), "bias": np.array([True, False])}
+    columns = {
+        "bs": np.array([8, 16]),
+        "act": np.array(["gelu", "relu"], dtype=object),
+        "bias": np.array([True, False]),
+    }
     config = Pool(space, columns).config(1)
     assert config == {"bs": 16, "act": "relu", "bias": False}
     assert [type(v) for v in config.values()] == [int, str, bool]

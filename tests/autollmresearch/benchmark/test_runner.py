@@ -19,6 +19,7 @@ import pyarrow.parquet
 import pytest
 
 from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.benchmark.metrics import episode_metrics
 from autollmresearch.benchmark.runner import read_manifest, read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
@@ -370,37 +371,44 @@ def test_what_a_kill_leaves_of_half_written_files_is_no_obstacle(settings: Bench
     assert not (out / "cells").exists()
 
 
-def test_kill_minus_9_at_any_moment_loses_no_row_and_changes_none(small_path: Path, tmp_path: Path) -> None:
+SLOW = """
+import sys, time
+from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.cli.main import main
+from autollmresearch.methods import METHODS
+class Slow(RandomPolicy):
+    def propose(self, states):
+        time.sleep(0.08)
+        return super().propose(states)
+METHODS["slow"] = Slow
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line with one method that gives a kill time to hit."""
+
+
+def test_kill_minus_9_at_any_moment_loses_no_row_and_changes_none(
+    small_path: Path, tmp_path: Path, method: Callable[[str, Policy], None]
+) -> None:
     """A real process, killed at random moments and started again by the same command until it is done."""
-    options = ["--suite", str(small_path), "--protocol", "full,metered:3", "--methods", "random,tpe:startup=1,copy"]
-    options += ["--budget", "12", "--seeds", "4", "--workers", "1", "--no-progress", "--out"]
-    arguments = ["benchmark", *options, str(tmp_path / "killed")]
-    program = "import sys; from autollmresearch.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    killed = tmp_path / "killed"
+    arguments = ["benchmark", "--suite", str(small_path), "--protocol", "full,metered:3", "--budget", "12"]
+    arguments += ["--methods", "random,tpe:startup=1,slow", "--seeds", "4", "--workers", "1", "--no-progress"]
+    arguments += ["--out", str(killed)]
     rng = random.Random(0)
-    seen = 0
-    for moment in (0, 2, 6):  # finished cells before the kill
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if (tmp_path / "killed" / "settings.json").exists():
-                seen = len(list((tmp_path / "killed" / "cells").glob("[!.]*.parquet")))
-                if seen >= moment:
-                    time.sleep(rng.uniform(0, 0.1))
-                    break
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, process.stderr.read() if process.stderr else ""
-        if process.stderr:
-            process.stderr.close()
-    assert not (tmp_path / "killed" / "results.parquet").exists()
-    assert 6 <= seen < 12
+    for moment in (0, 2, 6):  # finished cells before the kill, of 12
+        process = subprocess.Popen([sys.executable, "-c", SLOW, *arguments], stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            if (killed / "settings.json").exists() and len(list((killed / "cells").glob("[!.]*.parquet"))) >= moment:
+                time.sleep(rng.uniform(0, 0.2))
+                break
+            time.sleep(0.005)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert len(list((killed / "cells").glob("[!.]*.parquet"))) >= 6
+    method("slow", RandomPolicy())
     assert main(arguments) == 0
-    methods = ("random", "tpe:startup=1", "copy")
+    methods = ("random", "tpe:startup=1", "slow")
     settings = BenchmarkSettings((str(small_path),), ("full", "metered:3"), methods, budget=12, seeds=4)
-    same_rows(pd.read_parquet(tmp_path / "killed" / "results.parquet"), run(settings, tmp_path / "whole"))
-    left = sorted(p.name for p in (tmp_path / "killed").iterdir())
-    assert [n for n in left if not n.startswith(("regret", "."))] == [
-        *("report.html", "report.md", "results.parquet", "settings.json"),
-    ]
+    same_rows(pd.read_parquet(killed / "results.parquet"), run(settings, tmp_path / "whole"))
+    left = {p.name for p in killed.iterdir() if not p.name.startswith(("regret", "."))}
+    assert left == {"report.html", "report.md", "results.parquet", "settings.json"}

@@ -1,0 +1,199 @@
+"""`collect` runs real experiments to make a suite; `verify` runs some of a suite's runs again and compares."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json, print_table
+from llmconfig_gym.errors import CollectError
+from llmconfig_gym.text import number, value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmconfig_gym.collect.driver import Group
+    from llmconfig_gym.collect.verify import Check, Plan
+
+EXIT_NOT_VERIFIED = 1
+
+COLLECT_EXAMPLES = """it resumes: the same command runs only what is missing; runs are kept in --work until you remove it
+
+examples:
+  llmconfig-gym collect --out my-micro --workers 2
+  llmconfig-gym collect --out small --experiments N6k-D262k,N6k-D524k
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add the two commands."""
+    p = commands.add_parser(
+        "collect",
+        help="run real experiments",
+        description="Run a sweep of real experiments and make a suite of it, with all its runs and a card.",
+        epilog=COLLECT_EXAMPLES,
+    )
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the suite goes")
+    p.add_argument("--name", help="what to call the suite (default: the name of DIR)")
+    p.add_argument("--runner", default="pretraining", help="what to sweep (default: pretraining)")
+    p.add_argument("--experiments", metavar="A,B", help="only these experiments (default: all of the runner's)")
+    p.add_argument("--workers", type=int, default=1, metavar="K", help="processes, one core each (default: 1)")
+    p.add_argument("--work", type=Path, metavar="DIR", help="where runs are kept meanwhile (default: OUT.work)")
+    p.add_argument("--device", default="cpu", help="as PyTorch names it, e.g. cuda (default: cpu)")
+    p.add_argument("--replace", action="store_true", help="put the suite in place of the one that DIR holds")
+    add_progress(p)
+    add_format(p)
+    hint = "Finished runs are kept; run the same command again to go on."
+    p.set_defaults(run=run_collect, resume_hint=hint)
+
+    p = commands.add_parser(
+        "verify",
+        help="run some of a suite's runs again",
+        description="Check that a suite's tables follow from its runs, and run some of these again.",
+        epilog="exit code: 0 if everything is within its tolerance, 1 if not",
+    )
+    p.add_argument("suite", metavar="SUITE", help="a suite made by `collect`: micro, or the path of its directory")
+    p.add_argument("--rows", type=int, default=5, metavar="K", help="how many runs (default: 5)")
+    p.add_argument("--seed", type=int, help="which runs are drawn (default: others each time)")
+    p.add_argument("--device", help="as PyTorch names it (default: that of the suite)")
+    add_progress(p)
+    add_format(p)
+    p.set_defaults(run=run_verify)
+
+
+def run_collect(args: argparse.Namespace) -> int:
+    from llmconfig_gym.collect.driver import collect, remaining
+    from llmconfig_gym.collect.embed import check_name, check_place, embed
+    from llmconfig_gym.collect.quality import quality
+    from llmconfig_gym.collect.runners import runner_named
+
+    out: Path = args.out
+    work: Path = args.work or out.with_name(out.name + ".work")
+    name = args.name or out.resolve().name
+    check_name(name)
+    check_place(out, replace=args.replace)
+    if args.workers < 1:
+        raise CollectError(f"--workers must be at least 1, found {args.workers}")
+    chosen = args.experiments.split(",") if args.experiments else None
+    runner = runner_named(args.runner, chosen, args.device)
+    _announce(runner.groups(), remaining(runner, work), args.workers)
+    rows = collect(runner, work, workers=args.workers, progress=args.progress)
+    suite = embed(runner, rows, out, name=name, command=_command(args, name))
+    found = [quality(suite.experiment(i)) for i in suite.ids]
+    if args.format == "json":
+        print_json(
+            {
+                "suite": name,
+                "path": str(out),
+                "runs": len(rows),
+                "core_seconds": sum(r.measurement.seconds for r in rows),
+                "experiments": [{"id": q.experiment, "best": dict(q.best), "value": q.value} for q in found],
+            }
+        )
+        return 0
+    headers = ("experiment", "configurations", "best configuration", "value", "(median - best) / noise", "informative")
+    print_table(
+        headers,
+        [
+            (
+                q.experiment,
+                q.configurations,
+                _config(q.best),
+                number(q.value, digits=5),
+                f"{q.ratio:.1f}",
+                "no" if q.shortcomings else "yes",
+            )
+            for q in found
+        ],
+    )
+    print(f"\n{out}: {len(rows)} runs; its card is {out / 'README.md'}")
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    import secrets
+
+    from llmconfig_gym.catalog import suite_path
+    from llmconfig_gym.collect.verify import plan, verify
+
+    seed = secrets.randbelow(10_000) if args.seed is None else args.seed
+    chosen = plan(suite_path(args.suite), args.rows, seed, args.device)
+    print(f"{args.rows} runs (--seed {seed}), {_time(chosen.seconds)} on one core", file=sys.stderr)
+    for note in chosen.notes:
+        print(f"note: {note}", file=sys.stderr)
+    checks = verify(chosen, progress=args.progress)
+    ok = not chosen.problems and all(c.ok for c in checks)
+    if args.format == "json":
+        print_json(_verified(chosen, checks, seed, ok))
+    else:
+        headers = ("experiment", "configuration", "seed", "stored", "found", "difference", "tolerance", "ok")
+        print_table(headers, [_check_row(c) for c in checks])
+        print()
+        for problem in chosen.problems:
+            print(f"wrong: {problem}")
+        exact = sum(c.exact for c in checks)
+        print(f"{sum(c.ok for c in checks)} of {len(checks)} runs came out as stored, {exact} of them exactly")
+    return 0 if ok else EXIT_NOT_VERIFIED
+
+
+def _announce(groups: Sequence[Group], missing: Sequence[Group], workers: int) -> None:
+    """Say what is about to happen, on standard error."""
+    runs, left = (sum(len(g.runs) for g in some) for some in (groups, missing))
+    seconds = sum(g.seconds for g in missing)
+    if not left:
+        print(f"all {runs} runs are measured already", file=sys.stderr)
+        return
+    measured = f" ({runs - left} of {runs} are measured already)" if left < runs else ""
+    time = f", {_time(seconds)} of one core, on {workers} at a time" if all(g.seconds for g in missing) else ""
+    print(f"{left} runs{measured}{time}", file=sys.stderr)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(seconds, 1):.0f} seconds"
+    return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
+
+
+def _command(args: argparse.Namespace, name: str) -> str:
+    """What a user types to make the suite again, whatever the places it was made in."""
+    parts = ["llmconfig-gym collect", f"--out {name}"]
+    parts += [f"--runner {args.runner}"] if args.runner != "pretraining" else []
+    parts += [f"--experiments {args.experiments}"] if args.experiments else []
+    parts += [f"--device {args.device}"] if args.device != "cpu" else []
+    return " ".join(parts)
+
+
+def _config(config: Any) -> str:
+    return ", ".join(f"{k} {value_text(v)}" for k, v in config.items())
+
+
+def _check_row(c: Check) -> tuple[object, ...]:
+    stored, found = ("none" if v is None else f"{v:.5f}" for v in (c.stored, c.found))
+    told = (stored, found, f"{c.difference:+.5f}", f"{c.tolerance:.5f}", "yes" if c.ok else "NO")
+    return (c.experiment, _config(c.config), c.seed, *told)
+
+
+def _verified(chosen: Plan, checks: Sequence[Check], seed: int, ok: bool) -> dict[str, Any]:
+    return {
+        "suite": chosen.suite.name,
+        "seed": seed,
+        "ok": ok,
+        "problems": list(chosen.problems),
+        "notes": list(chosen.notes),
+        "checks": [
+            {
+                "experiment": c.experiment,
+                "config": dict(c.config),
+                "seed": c.seed,
+                "stored": c.stored,
+                "found": c.found,
+                "difference": c.difference,
+                "tolerance": c.tolerance,
+                "exact": c.exact,
+                "ok": c.ok,
+            }
+            for c in checks
+        ],
+    }

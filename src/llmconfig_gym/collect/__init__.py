@@ -1,0 +1,1 @@
+"""Run real experiments to make a table."""

@@ -1,0 +1,204 @@
+"""The command runner: sweeps a program of the user's own, one process per run.
+
+The command is a template such as `python train.py --lr {lr} --seed {seed}`. It is split into arguments first and
+filled in second, and it never meets a shell. What the program prints goes to a log file per run; the metric is the
+last `name=number` or `name: number` in it. A run that exits with an error, takes too long or prints no metric has
+failed, one whose metric is not finite has diverged; both are rows of the table without a value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmconfig_gym.collect.driver import Group, Measurement, Row, Run
+from llmconfig_gym.collect.sweep_file import Sweep
+from llmconfig_gym.collect.table import noise_floor, tabulate
+from llmconfig_gym.errors import CollectError
+from llmconfig_gym.experiment import Experiment, Fidelity, Level
+from llmconfig_gym.importing.levels import experiment_ids
+from llmconfig_gym.parameter import Categorical, Grid, Value
+from llmconfig_gym.pool import Pool
+from llmconfig_gym.suite import Card, Suite
+
+SEED = "seed"
+REPLICATED = 10
+"""Every tenth configuration is also run with seeds 1 and 2, if the command takes a seed."""
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan))"
+
+
+@dataclass(frozen=True)
+class CommandRunner:
+    """Sweeps a command (see `llmconfig_gym.collect.driver.Runner`).
+
+    Attributes:
+        template: the command, with a placeholder for each parameter, and for fidelities and `{seed}` if it wants them.
+        sweep: what to run it with.
+        logs: directory for a log file per run.
+        timeout: seconds after which a run has failed; None for never.
+
+    Raises:
+        CollectError: the template lacks a parameter or names something unknown.
+    """
+
+    template: str
+    sweep: Sweep
+    logs: Path
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            arguments = shlex.split(self.template)
+        except ValueError as problem:
+            raise CollectError(f"--command cannot be split into arguments ({problem}): {self.template}") from None
+        if not arguments:
+            raise CollectError("--command is empty; expected something like: python train.py --lr {lr}")
+        asked = set(_PLACEHOLDER.findall(self.template))
+        if missing := sorted({*self.sweep.space.names} - asked):
+            raise CollectError(f"--command has no {{{missing[0]}}}: what is not told to it cannot be swept")
+        for _, fidelity in self.sweep.fidelities:
+            known = {*self.sweep.space.names, *fidelity.values, SEED}
+            if unknown := sorted(asked - known):
+                raise CollectError(f"--command asks for {{{unknown[0]}}}; known: {', '.join(sorted(known))}")
+        if len(self._experiments) < len(self.sweep.fidelities):
+            raise CollectError("two fidelities are the same; each makes one experiment")
+
+    def manifest(self) -> dict[str, Any]:
+        """The command and what it is run with. The program itself is the user's: nobody watches whether it changes."""
+        return {
+            "runner": "command",
+            "command": self.template,
+            "timeout": self.timeout,
+            "task": self.sweep.task,
+            "metric": asdict(self.sweep.metric),
+            "space": self.sweep.space.to_list(),
+            "fidelities": [{"level": level, **asdict(f)} for level, f in self.sweep.fidelities],
+        }
+
+    def groups(self) -> list[Group]:
+        """One group per run: every combination with seed 0, every tenth also with seeds 1 and 2."""
+        axes = [p.options for p in self.sweep.space.parameters if isinstance(p, Grid | Categorical)]
+        configs = [dict(zip(self.sweep.space.names, c, strict=True)) for c in itertools.product(*axes)]
+        seeded = SEED in _PLACEHOLDER.findall(self.template)
+        groups = []
+        for experiment in self._experiments:
+            for index, config in enumerate(configs):
+                again = seeded and index % REPLICATED == min(REPLICATED, len(configs)) // 2
+                for seed in range(3 if again else 1):
+                    groups.append(Group(f"{experiment}-{index}-{seed}", (Run(experiment, config, seed),)))
+        return groups
+
+    def measure(self, group: Group) -> list[Measurement]:
+        """Run the command once. Raises CollectError if there is no such program."""
+        (run,) = group.runs
+        _, fidelity = self._experiments[run.experiment]
+        filled = {**fidelity.values, **run.config, SEED: run.seed}
+        argv = [_PLACEHOLDER.sub(lambda m: _text(filled[m[1]]), part) for part in shlex.split(self.template)]
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log = self.logs / f"{group.name}.log"
+        start = time.perf_counter()
+        code = _run(argv, log, self.timeout)
+        seconds = time.perf_counter() - start
+        output = log.read_text(encoding="utf-8", errors="replace")
+        metric = self.sweep.metric
+        value = read_number(output, metric.name) if code == 0 else None
+        finite = {name: number for name in metric.details if math.isfinite(number := read_number(output, name) or 0.0)}
+        if value is None:
+            return [Measurement(None, "failed", finite, seconds, "command")]
+        status = "ok" if math.isfinite(value) else "diverged"
+        return [Measurement(value if status == "ok" else None, status, finite, seconds, "command")]
+
+    def suite(self, name: str, rows: Sequence[Row]) -> Suite:
+        """One experiment per fidelity. Raises CollectError if all runs of one failed."""
+        experiments = []
+        for experiment, (level, fidelity) in self._experiments.items():
+            mine = [r for r in rows if r.run.experiment == experiment]
+            if all(r.measurement.value is None for r in mine):
+                raise CollectError(
+                    f"no run of {experiment} gave a finite {self.sweep.metric.name}; read what they printed in "
+                    f"{self.logs}, mend the command, remove {self.logs.parent} and start again"
+                )
+            experiments.append(self._experiment(f"{name}/{experiment}", level, fidelity, mine))
+        card = Card(
+            title=f"{len(rows)} runs of a command",
+            maker="llmconfig_gym.collect.command/1",
+            notes=(
+                f"Command: `{self.template}`",
+                f"value: the last {self.sweep.metric.name} that a run printed; the mean where it was run with several "
+                "seeds, and then spread is the sample standard deviation.",
+                "A run that failed, or whose metric was not finite, has no value.",
+                "noise: root mean square of the spreads of the replicated configurations in the better half of the "
+                "table.",
+            ),
+        )
+        return Suite.of(name, card, experiments)
+
+    def _experiment(self, id_: str, level: Level, fidelity: Fidelity, rows: Sequence[Row]) -> Experiment:
+        table, metric = tabulate(rows), self.sweep.metric
+        return Experiment(
+            id=id_,
+            suite=id_.partition("/")[0],
+            task=self.sweep.task,
+            family=self.sweep.task,
+            level=level,
+            fidelity=fidelity,
+            metric=metric,
+            pool=Pool.from_configs(self.sweep.space, table.configs),
+            values=table.values,
+            details={name: table.details.get(name, np.full(len(table.configs), np.nan)) for name in metric.details},
+            spread=table.spread,
+            replicates=table.replicates,
+            noise=noise_floor(table.values, table.spread, metric.direction),
+        )
+
+    @property
+    def _experiments(self) -> Mapping[str, tuple[Level, Fidelity]]:
+        """Level and fidelity by the experiment's name, without the suite's."""
+        ids = experiment_ids("", [f.values for _, f in self.sweep.fidelities])
+        return {id_.partition("/")[2]: f for id_, f in zip(ids, self.sweep.fidelities, strict=True)}
+
+
+def read_number(output: str, name: str) -> float | None:
+    """The last `name=number` or `name: number` in a program's output; it may be nan or inf. None if there is none."""
+    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[=:]\s*{_NUMBER}(?![\w.])", output, re.IGNORECASE)
+    return float(found[-1]) if found else None
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _run(argv: Sequence[str], log: Path, timeout: float | None) -> int:
+    """Run a program with its output in `log`; its exit code, or -9 after a timeout. Its children end with it."""
+    with log.open("wb") as file:
+        file.write((shlex.join(argv) + "\n").encode())
+        file.flush()
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as problem:
+            raise CollectError(f"{argv[0]} cannot be run: {problem.strerror or problem}") from None
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            file.write(f"\nended after {timeout} s\n".encode())
+            return -int(signal.SIGKILL)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()

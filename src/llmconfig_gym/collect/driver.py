@@ -1,0 +1,262 @@
+"""The grid driver: runs a sweep to a table, resumable, with every row written whole or not at all.
+
+A `Runner` says which runs its sweep has, in groups that are measured together (replicas trained as one stack, or
+one command each). The driver appends each finished group to `runs.jsonl` in one write; a group that a crash tore
+is run again. The suite is made from the sorted rows, so it does not depend on the order in which groups finished,
+on the number of workers, or on how often the sweep was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from llmconfig_gym.errors import CollectError
+from llmconfig_gym.files import write_text
+from llmconfig_gym.parameter import Value
+from llmconfig_gym.suite import Suite
+
+MANIFEST = "sweep.json"
+RUNS = "runs.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row to measure: a configuration of an experiment with a seed."""
+
+    experiment: str
+    config: Mapping[str, Value]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that are measured together, under a name that is unique in the sweep.
+
+    `seconds` is about how many core-seconds they take, 0 where nobody can know: it is only told to people.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one run gave.
+
+    Attributes:
+        value: the metric; None if the run gave none.
+        status: `ok`; `diverged` (it ran, but its loss blew up); `failed` (it did not run to its end).
+        details: what else was measured; None for a number that is not finite.
+        seconds: time it took (its share of a group).
+        device: what it ran on.
+    """
+
+    value: float | None
+    status: Literal["ok", "diverged", "failed"]
+    details: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run and its measurement, under the name of its group."""
+
+    group: str
+    run: Run
+    measurement: Measurement
+
+    def to_json(self) -> str:
+        """One line of `runs.jsonl`."""
+        return json.dumps({"group": self.group, **asdict(self.run), **asdict(self.measurement)})
+
+    @classmethod
+    def from_json(cls, line: str) -> Row:
+        """The row that `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        data = json.loads(line)
+        run = Run(data["experiment"], data["config"], data["seed"])
+        measured = {k: data[k] for k in ("value", "status", "details", "seconds", "device")}
+        return cls(data["group"], run, Measurement(**measured))
+
+
+class Runner(Protocol):
+    """What can be swept. Implementations must pickle, so that workers can run them."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Everything that decides the numbers, as plain JSON data: a sweep resumes only if it is unchanged."""
+        ...
+
+    def groups(self) -> list[Group]:
+        """The whole sweep in order."""
+        ...
+
+    def measure(self, group: Group) -> Sequence[Measurement]:
+        """One measurement per run of the group, in order."""
+        ...
+
+    def suite(self, name: str, rows: Sequence[Row]) -> Suite:
+        """The suite that these rows, in the sweep's order, make."""
+        ...
+
+
+def remaining(runner: Runner, work: Path) -> list[Group]:
+    """The groups that `collect` would run: all, or what is missing in `work`. Changes nothing on disk.
+
+    Raises:
+        CollectError: as `collect`.
+    """
+    if not (work / MANIFEST).is_file():
+        return runner.groups()
+    _claim(work, runner.manifest())
+    groups = runner.groups()
+    done, _ = _read(work / RUNS, groups)
+    return [g for g in groups if g.name not in done]
+
+
+def collect(runner: Runner, work: Path, *, workers: int = 1, progress: bool = True) -> list[Row]:
+    """Run what is missing of a sweep and return all its rows in order.
+
+    Args:
+        work: directory for `sweep.json` (the manifest) and `runs.jsonl` (the rows so far).
+        workers: processes; each computes on one thread.
+
+    Raises:
+        CollectError: `work` holds another sweep, rows that are damaged in the middle, or is being worked in by
+            another process; or a worker died.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    from joblib import Parallel, delayed
+
+    _claim(work, runner.manifest())
+    groups = runner.groups()
+    path = work / RUNS
+    with _alone(work):
+        done, whole = _read(path, groups)
+        missing = [g for g in groups if g.name not in done]
+        pool = Parallel(n_jobs=workers, return_as="generator_unordered") if workers > 1 else None
+        jobs = (delayed(_measure)(runner, g) for g in missing)
+        finished: Iterator[list[Row]] = pool(jobs) if pool else (f(*args, **kwargs) for f, args, kwargs in jobs)
+        with path.open("ab") as file, _bar(groups, missing, progress) as advance:
+            file.truncate(whole)
+            try:
+                for rows in finished:
+                    file.write("".join(row.to_json() + "\n" for row in rows).encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                    done[rows[0].group] = rows
+                    advance(rows[0].group)
+            except BrokenProcessPool:
+                raise CollectError(
+                    "a worker process died (out of memory?); what is finished is kept: "
+                    "run the same again, with fewer workers"
+                ) from None
+    return [row for g in groups for row in done[g.name]]
+
+
+def _measure(runner: Runner, group: Group) -> list[Row]:
+    """Runs in a worker. A runner that raises has a bug; a run that fails is a row."""
+    measurements = runner.measure(group)
+    return [Row(group.name, run, m) for run, m in zip(group.runs, measurements, strict=True)]
+
+
+@contextmanager
+def _bar(groups: Sequence[Group], missing: Sequence[Group], progress: bool) -> Iterator[Callable[[str], None]]:
+    """A progress bar in estimated core-seconds, so that its end is foreseen well though groups differ in cost.
+
+    Gives a function that is told the name of each finished group.
+    """
+    from tqdm import tqdm
+
+    known = all(g.seconds > 0 for g in groups)
+    seconds = {g.name: g.seconds if known else len(g.runs) for g in groups}
+    sizes = {g.name: len(g.runs) for g in groups}
+    total, runs = sum(seconds.values()), sum(sizes.values())
+    left = sum(sizes[g.name] for g in missing)
+    with tqdm(
+        total=total,
+        initial=total - sum(seconds[g.name] for g in missing),
+        bar_format="{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]{postfix}",
+        smoothing=0,
+        disable=not (progress and missing),
+    ) as bar:
+
+        def advance(name: str) -> None:
+            nonlocal left
+            left -= sizes[name]
+            bar.set_postfix_str(f"{runs - left}/{runs} runs, {name} done", refresh=False)
+            bar.update(seconds[name])
+
+        yield advance
+
+
+def _claim(work: Path, manifest: Mapping[str, Any]) -> None:
+    """Make `work` this sweep's, or make sure that it already is."""
+    path = work / MANIFEST
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != text:
+            raise CollectError(
+                f"{work} holds another sweep (its {path.name} differs in settings or code); "
+                "choose another directory, or remove it to start over"
+            )
+    elif work.exists() and (not work.is_dir() or any(not p.name.startswith(".") for p in work.iterdir())):
+        # (a name with a dot in front is a manifest whose writing was cut off)
+        raise CollectError(f"{work} is not empty and holds no sweep; choose another directory")
+    else:
+        write_text(path, text)
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Keep a second process out of `work`. The lock goes with this process, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: not guarded
+        yield
+        return
+    with (work / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CollectError(f"another process is collecting in {work}; wait for it to end") from None
+        yield
+
+
+def _read(path: Path, groups: Sequence[Group]) -> tuple[dict[str, list[Row]], int]:
+    """The groups already measured, and how many bytes of the file they fill. What follows was torn by a crash.
+
+    Raises:
+        CollectError: a line before the last is damaged, or rows are not those of the sweep.
+    """
+    expected = {g.name: g.runs for g in groups}
+    done: dict[str, list[Row]] = {}
+    whole, position = 0, 0
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True) if path.is_file() else [], 1):
+        if not line.endswith(b"\n"):
+            break  # only the last line can lack its end
+        position += len(line)
+        try:
+            row = Row.from_json(line.decode())
+        except (ValueError, KeyError, TypeError) as problem:
+            raise CollectError(f"{path}, line {number} is damaged ({problem}); mend or remove it") from None
+        rows = done.setdefault(row.group, [])
+        if expected.get(row.group, ())[len(rows) : len(rows) + 1] != (row.run,):
+            raise CollectError(f"{path}, line {number}: this sweep has no such run there (group {row.group!r})")
+        rows.append(row)
+        if len(rows) == len(expected[row.group]):
+            whole = position
+    return {name: rows for name, rows in done.items() if len(rows) == len(expected[name])}, whole
+
+
+def file_digests(paths: Sequence[Path]) -> dict[str, str]:
+    """SHA-256 of source files by name: a sweep made by other code is another sweep."""
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}

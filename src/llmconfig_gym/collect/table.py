@@ -1,0 +1,82 @@
+"""From the rows of a sweep to the table of an experiment: replicates become a mean, a spread and a noise floor.
+
+All sums are correctly rounded (`math.fsum`, `statistics`), so that the same rows give the same table, byte for byte,
+on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmconfig_gym.collect.driver import Row
+from llmconfig_gym.experiment import Direction
+from llmconfig_gym.parameter import FloatArray, Value
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured in one experiment, one entry per configuration in the order of the rows.
+
+    Attributes:
+        configs: the distinct configurations.
+        values: [configs] mean over the replicates (other seeds) of the metric; NaN if one of them gave none.
+        details: for each detail [configs] its mean over the replicates; NaN if one of them lacks it.
+        spread: [configs] sample standard deviation over the replicates; NaN where there was one, or no value.
+        replicates: [configs] number of runs.
+    """
+
+    configs: list[Mapping[str, Value]]
+    values: FloatArray
+    details: dict[str, FloatArray]
+    spread: FloatArray
+    replicates: NDArray[np.int64]
+
+
+def tabulate(rows: Sequence[Row]) -> Table:
+    """The table of one experiment's rows."""
+    runs: dict[str, list[Row]] = {}
+    for row in rows:
+        runs.setdefault(json.dumps(row.run.config, sort_keys=True), []).append(row)
+    names = dict.fromkeys(name for row in rows for name in row.measurement.details)
+    values = [[_number(r.measurement.value) for r in group] for group in runs.values()]
+
+    def mean(name: str, group: Sequence[Row]) -> float:
+        return statistics.fmean(_number(r.measurement.details.get(name)) for r in group)
+
+    return Table(
+        configs=[group[0].run.config for group in runs.values()],
+        values=np.array([statistics.fmean(v) for v in values]),
+        details={
+            name: np.array(
+                [statistics.fmean(_number(r.measurement.details.get(name)) for r in g) for g in runs.values()]
+            )
+            for name in names
+        },
+        spread=np.array([statistics.stdev(v) if len(v) > 1 and all(map(math.isfinite, v)) else NAN for v in values]),
+        replicates=np.array([len(v) for v in values]),
+    )
+
+
+def noise_floor(values: FloatArray, spread: FloatArray, direction: Direction) -> float:
+    """Standard deviation of one run around its expectation, among configurations worth running.
+
+    The root mean square of the spreads [configs] of the replicated configurations in the better half of the table:
+    undertrained and unstable runs scatter more, and nobody chooses between those. NaN if none is there.
+    """
+    order = np.argsort(values if direction == "minimize" else -values, kind="stable")  # NaN comes last
+    better = spread[order[: (len(order) + 1) // 2]]
+    known = better[np.isfinite(better)].tolist()
+    return math.sqrt(math.fsum(s * s for s in known) / len(known)) if known else NAN
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else float(value)
