@@ -15,7 +15,7 @@ from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
 from llmconfig_gym.experiment import Fidelity
-from llmconfig_gym.parameter import FloatArray
+from llmconfig_gym.parameter import FloatArray, Simplex
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FIT_POINTS = 300
 """Outcomes on which the kernel's hyperparameters are fitted."""
+
+MIXTURE_FIDELITY = 0.1
+"""How far apart the cheapest experiment and the target are, in units of a mixture's weights."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class PooledGPPolicy:
         points: most outcomes the GP is conditioned on, drawn at random (exact inference grows with the cube).
 
     Outcomes vary slowly with fidelity: its length scales are at least the whole range from the cheapest experiment to
-    the target, without which nothing known would say anything about a target beyond it.
+    the target, without which nothing known would say anything about a target beyond it. The weights of a mixture are
+    alike and many, so they share one length scale, and the range of fidelity counts a tenth of a weight's. Both were
+    chosen on low -> medium pairs (docs/log.md).
 
     Kernel hyperparameters are fitted once per problem on the cheaper outcomes, by marginal likelihood; each trial
     on the target then joins the data. Diverged runs are clipped as on the regret scale.
@@ -63,7 +68,8 @@ class _Pooled:
     def __init__(self, problem: Problem, points: int) -> None:
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-        scale = _FidelityScale(problem)
+        mixture = any(isinstance(p, Simplex) for p in problem.space.parameters)
+        scale = _FidelityScale(problem, MIXTURE_FIDELITY if mixture else 1.0)
         encoded = np.concatenate([runs.encoded_in(problem.space) for runs in problem.cheaper])
         fidelity = np.concatenate([scale.rows(runs.fidelity, len(runs.losses)) for runs in problem.cheaper])
         losses = np.concatenate([_clip(runs.losses, problem.clip) for runs in problem.cheaper])
@@ -72,12 +78,14 @@ class _Pooled:
         self.x, self.y = features[keep], losses[keep]
         pool = problem.pool.encoded
         self.x_pool = np.concatenate([pool, scale.rows(problem.fidelity, len(pool))], axis=1)
-        settings, scales = encoded.shape[1], fidelity.shape[1]
-        bounds = [(5e-2, 1e2)] * settings + [(1.0, 1e2)] * scales
-        start = [1.0] * settings + [2.0] * scales
-        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(start, bounds, nu=2.5)
+        if mixture:
+            kernel = Matern(1.0, (5e-2, 1e2), nu=2.5)
+        else:
+            settings, scales = encoded.shape[1], fidelity.shape[1]
+            bounds = [(5e-2, 1e2)] * settings + [(1.0, 1e2)] * scales
+            kernel = Matern([1.0] * settings + [2.0] * scales, bounds, nu=2.5)
         sample = _subset(len(self.y), FIT_POINTS)
-        prior = kernel + WhiteKernel(1e-2, (1e-6, 1.0))
+        prior = ConstantKernel(1.0, (1e-2, 1e3)) * kernel + WhiteKernel(1e-2, (1e-6, 1.0))
         self.kernel = _regress(prior, self.x[sample], self.y[sample], optimizer="fmin_l_bfgs_b").kernel_
 
     def propose(self, state: State) -> Proposal:
@@ -93,9 +101,10 @@ class _Pooled:
 
 
 class _FidelityScale:
-    """Fidelity as features: the logarithm of every number that differs, 0 at the least and 1 at the greatest."""
+    """Fidelity as features: the logarithm of every number that differs, 0 at the least and `top` at the greatest."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, top: float) -> None:
+        self.top = top
         values = [f.values for f in (*(runs.fidelity for runs in problem.cheaper), problem.fidelity)]
         shared = [k for k in problem.fidelity.values if all(_positive(v.get(k)) for v in values)]
         self.names = [k for k in shared if len({v[k] for v in values}) > 1]
@@ -105,7 +114,7 @@ class _FidelityScale:
     def rows(self, fidelity: Fidelity, count: int) -> FloatArray:
         """The features of one fidelity, repeated: [count, names]."""
         logs = np.log(np.array([float(fidelity.values[k]) for k in self.names], dtype=np.float64))
-        return np.tile(np.asarray((logs - self.low) / (self.high - self.low), dtype=np.float64), (count, 1))
+        return np.tile(np.asarray(self.top * (logs - self.low) / (self.high - self.low), dtype=np.float64), (count, 1))
 
 
 def _positive(value: object) -> bool:
