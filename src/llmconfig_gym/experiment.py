@@ -247,7 +247,7 @@ class Experiment:
         """The worst oriented value on the regret scale, clipped at `clip` times the best so that one blow-up does
         not flatten every other difference (the table keeps its runs)."""
         worst = float(self.losses.max())
-        if self.clip is None:
+        if self.clip is None or self.best == 0:  # no multiple of zero is worse than it
             return worst
         return min(worst, self.best + (self.clip - 1) * abs(self.best))
 
@@ -256,4 +256,4 @@ class Experiment:
         scale = self.worst - self.best
         if scale <= 0:
             return np.zeros_like(np.asarray(loss, dtype=np.float64))
-        return np.clip((np.asarray(loss, dtype=np.float64) - self.best) / scale, 0.0, 1.0)
+        return (np.clip(np.asarray(loss, dtype=np.float64), self.best, self.worst) - self.best) / scale

@@ -155,7 +155,7 @@ def _numbers(low: float, high: float) -> SearchStrategy[float]:
 def _parameters(draw: st.DrawFn, name: str | None = None) -> Parameter:
     kind = draw(st.sampled_from(("grid", "integer", "real", "bool", "text", "simplex")))
     chosen = draw(NAMES) if name is None else name
-    words = {"unit": draw(st.sampled_from(("", "steps"))), "relative": draw(st.booleans())}
+    words: dict[str, Any] = {"unit": draw(st.sampled_from(("", "steps"))), "relative": draw(st.booleans())}
     log = draw(st.booleans())
     if kind == "grid":
         whole = draw(st.booleans())

@@ -213,7 +213,11 @@ def test_a_column_of_the_wrong_length_or_kind_is_refused(make: Make, name: str, 
         make(line(2), [1.0, 2.0], **more)
 
 
-VALUES = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf]), min_size=1, max_size=8)
+VALUES = st.lists(
+    st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1e-309]) | st.sampled_from([math.nan, math.inf, -math.inf]),
+    min_size=1,
+    max_size=8,
+)
 
 
 @given(values=VALUES.filter(lambda v: any(map(math.isfinite, v))), clip=st.none() | st.floats(1.01, 3.0))
@@ -242,8 +246,14 @@ def test_the_scale_ends_at_the_clip_and_the_table_keeps_its_runs(make: Make) -> 
 
 def test_the_clip_is_a_multiple_of_the_best_also_where_higher_is_better(make: Make) -> None:
     e = make(line(), [0.8, 0.7, 0.6, 0.5, 0.1], direction="maximize", clip=1.25)
-    assert (e.best, e.worst) == (-0.8, pytest.approx(-0.6))
+    assert e.best == -0.8
+    assert e.worst == pytest.approx(-0.6)
     assert e.regret(e.losses) == pytest.approx([0, 0.5, 1, 1, 1])
+
+
+def test_a_best_of_zero_has_no_multiple_so_the_scale_ends_at_the_worst(make: Make) -> None:
+    e = make(line(3), [0.0, 1.0, 4.0], clip=1.25)
+    assert e.regret(e.losses) == pytest.approx([0, 0.25, 1])
 
 
 def test_where_all_values_are_equal_no_choice_is_regretted(make: Make) -> None:

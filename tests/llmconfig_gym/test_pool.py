@@ -18,7 +18,7 @@ from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Integer, Para
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 
-WAYS = ({}, {"MAX_COMPARED": 0}, {"MAX_CELLS": 0}, {"MAX_CELLS": 0, "MAX_COMPARED": 0})
+WAYS: tuple[dict[str, int], ...] = ({}, {"MAX_COMPARED": 0}, {"MAX_CELLS": 0}, {"MAX_CELLS": 0, "MAX_COMPARED": 0})
 """The ways an answer can be found: dense cells with or without the tree; comparison with all rows; the tree."""
 
 
@@ -129,7 +129,8 @@ def test_ties_go_to_the_lowest_row_however_many_there_are(
         monkeypatch.setattr(llmconfig_gym.pool, name, value)
     others = [c for c in ("x", "y", "z") if c != first]
     space = Space((Categorical("choice", ("w", "x", "y", "z")), Integer("seed", 0, 5)))
-    pool = Pool.from_configs(space, [{"choice": first, "seed": 0}] + [{"choice": c, "seed": 0} for c in others] * rows)
+    choices = [first, *others * rows]
+    pool = Pool(space, {"choice": choices, "seed": [0] * len(choices)})
     assert pool.find({"choice": "w", "seed": 0}) == (0, False)
     assert pool.find({"choice": "w", "seed": 3}) == (0, False)
     assert pool.find_many({"choice": ["w"] * 3, "seed": [0, 3, 5]})[0].tolist() == [0, 0, 0]

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,27 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for key, value in items:
         yield from places(value, (*path, key))
+
+
+ODD = [None, True, 0, -1, 10**400, math.nan, "x", "", [], ["x"], [None], {}, {"x": None}, {"x": 1}]
+
+
+@pytest.mark.parametrize("id_", ["test/architecture", "test/mixture"])
+def test_anything_odd_in_any_one_place_of_the_index_is_harmless_or_a_suite_format_error(id_: str, copy: Path) -> None:
+    index = json.loads((copy / "suite.json").read_text())
+    index["experiments"] = [e for e in index["experiments"] if e["id"] == id_]
+    for *parents, last in list(places(index)):
+        inside = index
+        for key in parents:
+            inside = inside[key]
+        for odd in ODD:
+            kept, inside[last] = inside[last], odd
+            (copy / "suite.json").write_text(json.dumps(index))
+            with suppress(SuiteFormatError):
+                read_everything(copy)
+            inside[last] = kept
+    (copy / "suite.json").write_text(json.dumps(index))
+    read_everything(copy)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

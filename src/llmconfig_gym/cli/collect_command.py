@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,17 @@ from llmconfig_gym.text import number, value_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmconfig_gym.collect.driver import Group
+    from llmconfig_gym.collect.driver import Group, Runner
     from llmconfig_gym.collect.verify import Check, Plan
 
 EXIT_NOT_VERIFIED = 1
 
-COLLECT_EXAMPLES = """it resumes: the same command runs only what is missing; runs are kept in --work until you remove it
+COLLECT_EXAMPLES = """it resumes: the same command runs only what is missing. Runs stay in --work until you remove it.
 
 examples:
   llmconfig-gym collect --out my-micro --workers 2
   llmconfig-gym collect --out small --experiments N6k-D262k,N6k-D524k
+  llmconfig-gym collect --out mine --command "python train.py --lr {lr} --steps {steps}" --space space.yaml
 """
 
 
@@ -37,12 +39,18 @@ def register(commands: Commands) -> None:
     )
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the suite goes")
     p.add_argument("--name", help="what to call the suite (default: the name of DIR)")
-    p.add_argument("--runner", default="pretraining", help="what to sweep (default: pretraining)")
-    p.add_argument("--experiments", metavar="A,B", help="only these experiments (default: all of the runner's)")
     p.add_argument("--workers", type=int, default=1, metavar="K", help="processes, one core each (default: 1)")
     p.add_argument("--work", type=Path, metavar="DIR", help="where runs are kept meanwhile (default: OUT.work)")
-    p.add_argument("--device", default="cpu", help="as PyTorch names it, e.g. cuda (default: cpu)")
     p.add_argument("--replace", action="store_true", help="put the suite in place of the one that DIR holds")
+    lab = p.add_argument_group("a sweep of this package")
+    lab.add_argument("--runner", default="pretraining", help="what to sweep (default: pretraining)")
+    lab.add_argument("--experiments", metavar="A,B", help="only these experiments (default: all of the runner's)")
+    lab.add_argument("--device", default="cpu", help="as PyTorch names it, e.g. cuda (default: cpu)")
+    own = p.add_argument_group("a sweep of your own command")
+    own.add_argument("--command", metavar="TEMPLATE", help="e.g. 'python train.py --lr {lr}'; it must print the metric")
+    own.add_argument("--space", type=Path, metavar="YAML", help="parameters and fidelities to sweep over")
+    own.add_argument("--metric", metavar="NAME", help="what it prints as NAME=... (default: as YAML says, or val_loss)")
+    own.add_argument("--timeout", type=float, metavar="S", help="seconds after which a run has failed (default: never)")
     add_progress(p)
     add_format(p)
     hint = "Finished runs are kept; run the same command again to go on."
@@ -67,7 +75,6 @@ def run_collect(args: argparse.Namespace) -> int:
     from llmconfig_gym.collect.driver import collect, remaining
     from llmconfig_gym.collect.embed import check_name, check_place, embed
     from llmconfig_gym.collect.quality import quality
-    from llmconfig_gym.collect.runners import runner_named
 
     out: Path = args.out
     work: Path = args.work or out.with_name(out.name + ".work")
@@ -76,18 +83,20 @@ def run_collect(args: argparse.Namespace) -> int:
     check_place(out, replace=args.replace)
     if args.workers < 1:
         raise CollectError(f"--workers must be at least 1, found {args.workers}")
-    chosen = args.experiments.split(",") if args.experiments else None
-    runner = runner_named(args.runner, chosen, args.device)
+    runner = _runner(args, work)
+    manifest = runner.manifest()
     _announce(runner.groups(), remaining(runner, work), args.workers)
     rows = collect(runner, work, workers=args.workers, progress=args.progress)
-    suite = embed(runner, rows, out, name=name, command=_command(args, name))
+    suite = embed(runner, rows, out, name=name, manifest=manifest, command=_command(args, name))
     found = [quality(suite.experiment(i)) for i in suite.ids]
+    lost = sum(r.measurement.status != "ok" for r in rows)
     if args.format == "json":
         print_json(
             {
                 "suite": name,
                 "path": str(out),
                 "runs": len(rows),
+                "diverged_or_failed": lost,
                 "core_seconds": sum(r.measurement.seconds for r in rows),
                 "experiments": [{"id": q.experiment, "best": dict(q.best), "value": q.value} for q in found],
             }
@@ -108,7 +117,7 @@ def run_collect(args: argparse.Namespace) -> int:
             for q in found
         ],
     )
-    print(f"\n{out}: {len(rows)} runs; its card is {out / 'README.md'}")
+    print(f"\n{out}: {len(rows)} runs, {lost} of them diverged or failed; its card is {out / 'README.md'}")
     return 0
 
 
@@ -138,6 +147,20 @@ def run_verify(args: argparse.Namespace) -> int:
     return 0 if ok else EXIT_NOT_VERIFIED
 
 
+def _runner(args: argparse.Namespace, work: Path) -> Runner:
+    from llmconfig_gym.collect.command import CommandRunner
+    from llmconfig_gym.collect.runners import runner_named
+    from llmconfig_gym.collect.sweep_file import read_sweep
+
+    if (args.command is None) != (args.space is None):
+        raise CollectError("--command and --space go together: what to run, and over what")
+    if args.command is None:
+        return runner_named(args.runner, args.experiments.split(",") if args.experiments else None, args.device)
+    if args.timeout is not None and not args.timeout > 0:
+        raise CollectError(f"--timeout must be more than 0 seconds, found {args.timeout}")
+    return CommandRunner(args.command, read_sweep(args.space, args.metric), (work / "logs").absolute(), args.timeout)
+
+
 def _announce(groups: Sequence[Group], missing: Sequence[Group], workers: int) -> None:
     """Say what is about to happen, on standard error."""
     runs, left = (sum(len(g.runs) for g in some) for some in (groups, missing))
@@ -159,6 +182,10 @@ def _time(seconds: float) -> str:
 def _command(args: argparse.Namespace, name: str) -> str:
     """What a user types to make the suite again, whatever the places it was made in."""
     parts = ["llmconfig-gym collect", f"--out {name}"]
+    if args.command is not None:
+        parts += [f"--command {shlex.quote(args.command)}", f"--space {args.space.name}"]
+        parts += [f"--metric {args.metric}"] if args.metric else []
+        return " ".join(parts)
     parts += [f"--runner {args.runner}"] if args.runner != "pretraining" else []
     parts += [f"--experiments {args.experiments}"] if args.experiments else []
     parts += [f"--device {args.device}"] if args.device != "cpu" else []

@@ -34,18 +34,16 @@ def render_card(suite: Suite, rows: Sequence[Row], manifest: Mapping[str, Any], 
                 "`suite.json`, `tables/`: the suite, one table per experiment.",
                 "`runs.parquet`: every run as measured, with seed, details, seconds and device. The suite is made from "
                 "it alone.",
-                "`sweep.json`: all settings, and the code they were run with.",
+                "`sweep.json`: what decided the numbers: all settings, and digests of the code where it is ours.",
             ]
         ),
-        f"`llmconfig-gym verify {suite.name} --rows 5` (or with the path of this directory) runs five of the runs "
-        "again and compares.",
+        *_how_to_verify(suite, manifest),
         "## Experiments",
         _experiments(suite, rows),
         "## What can be learned from them",
         _qualities(qualities),
         _verdict(qualities),
-        "## Generators",
-        _generators(manifest),
+        *_generators(manifest),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -116,11 +114,24 @@ def _verdict(qualities: Sequence[Quality]) -> str:
     return f"{rule} Uninformative: {len(poor)} of {len(qualities)}.\n\n{listed}"
 
 
-def _generators(manifest: Mapping[str, Any]) -> str:
-    lines = [(f"`{name}`", f"`{digest}`") for name, digest in manifest.get("sources", {}).items()]
-    table = _table(("file", "SHA-256"), lines) + "\n\n" if lines else ""
-    torch = f", PyTorch {manifest['torch']}" if "torch" in manifest else ""
-    return f"{table}Runner: {manifest['runner']}{torch}."
+def _how_to_verify(suite: Suite, manifest: Mapping[str, Any]) -> list[str]:
+    if "sources" not in manifest:  # the program is the user's
+        return []
+    return [
+        f"`llmconfig-gym verify {suite.name} --rows 5` (or with the path of this directory) runs five of the runs "
+        "again and compares."
+    ]
+
+
+def _generators(manifest: Mapping[str, Any]) -> list[str]:
+    if "sources" not in manifest:
+        return []
+    lines = [(f"`{name}`", f"`{digest}`") for name, digest in manifest["sources"].items()]
+    return [
+        "## Generators",
+        _table(("file", "SHA-256"), lines),
+        f"Runner: {manifest['runner']}, PyTorch {manifest['torch']}.",
+    ]
 
 
 def _bullets(texts: Sequence[str]) -> str:

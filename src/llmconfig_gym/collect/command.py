@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,8 +34,8 @@ from llmconfig_gym.pool import Pool
 from llmconfig_gym.suite import Card, Suite
 
 SEED = "seed"
-REPLICATED = 10
-"""Every tenth configuration is also run with seeds 1 and 2, if the command takes a seed."""
+REPLICATED, LEAST_REPLICATED = 0.1, 3
+"""Share and least number of configurations that are also run with seeds 1 and 2, if the command takes a seed."""
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan))"
@@ -90,15 +90,16 @@ class CommandRunner:
         }
 
     def groups(self) -> list[Group]:
-        """One group per run: every combination with seed 0, every tenth also with seeds 1 and 2."""
+        """One group per run: every combination with seed 0, some evenly spread ones also with seeds 1 and 2."""
         axes = [p.options for p in self.sweep.space.parameters if isinstance(p, Grid | Categorical)]
         configs = [dict(zip(self.sweep.space.names, c, strict=True)) for c in itertools.product(*axes)]
         seeded = SEED in _PLACEHOLDER.findall(self.template)
+        count = min(len(configs), max(LEAST_REPLICATED, math.ceil(REPLICATED * len(configs))))
+        again = {(2 * i + 1) * len(configs) // (2 * count) for i in range(count)} if seeded else {}
         groups = []
         for experiment in self._experiments:
             for index, config in enumerate(configs):
-                again = seeded and index % REPLICATED == min(REPLICATED, len(configs)) // 2
-                for seed in range(3 if again else 1):
+                for seed in range(3 if index in again else 1):
                     groups.append(Group(f"{experiment}-{index}-{seed}", (Run(experiment, config, seed),)))
         return groups
 
@@ -113,14 +114,13 @@ class CommandRunner:
         start = time.perf_counter()
         code = _run(argv, log, self.timeout)
         seconds = time.perf_counter() - start
-        output = log.read_text(encoding="utf-8", errors="replace")
-        metric = self.sweep.metric
-        value = read_number(output, metric.name) if code == 0 else None
-        finite = {name: number for name in metric.details if math.isfinite(number := read_number(output, name) or 0.0)}
-        if value is None:
-            return [Measurement(None, "failed", finite, seconds, "command")]
-        status = "ok" if math.isfinite(value) else "diverged"
-        return [Measurement(value if status == "ok" else None, status, finite, seconds, "command")]
+        _, _, output = log.read_text(encoding="utf-8", errors="replace").partition("\n")
+        value = read_number(output, self.sweep.metric.name) if code == 0 else None
+        details = {name: _finite(read_number(output, name)) for name in self.sweep.metric.details}
+        status: Literal["ok", "diverged", "failed"] = "failed"
+        if value is not None:
+            status = "ok" if math.isfinite(value) else "diverged"
+        return [Measurement(_finite(value), status, details, seconds, "command")]
 
     def suite(self, name: str, rows: Sequence[Row]) -> Suite:
         """One experiment per fidelity. Raises CollectError if all runs of one failed."""
@@ -174,8 +174,12 @@ class CommandRunner:
 
 def read_number(output: str, name: str) -> float | None:
     """The last `name=number` or `name: number` in a program's output; it may be nan or inf. None if there is none."""
-    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[=:]\s*{_NUMBER}(?![\w.])", output, re.IGNORECASE)
+    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[=:]\s*{_NUMBER}(?!\w)", output, re.IGNORECASE)
     return float(found[-1]) if found else None
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _text(value: Value) -> str:

@@ -11,9 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -143,7 +146,7 @@ def collect(runner: Runner, work: Path, *, workers: int = 1, progress: bool = Tr
         done, whole = _read(path, groups)
         missing = [g for g in groups if g.name not in done]
         pool = Parallel(n_jobs=workers, return_as="generator_unordered") if workers > 1 else None
-        jobs = (delayed(_measure)(runner, g) for g in missing)
+        jobs = (delayed(_measure)(runner, g, os.getpid()) for g in missing)
         finished: Iterator[list[Row]] = pool(jobs) if pool else (f(*args, **kwargs) for f, args, kwargs in jobs)
         with path.open("ab") as file, _bar(groups, missing, progress) as advance:
             file.truncate(whole)
@@ -162,10 +165,24 @@ def collect(runner: Runner, work: Path, *, workers: int = 1, progress: bool = Tr
     return [row for g in groups for row in done[g.name]]
 
 
-def _measure(runner: Runner, group: Group) -> list[Row]:
+def _measure(runner: Runner, group: Group, parent: int) -> list[Row]:
     """Runs in a worker. A runner that raises has a bug; a run that fails is a row."""
+    if os.getpid() != parent:
+        _end_with(parent)
     measurements = runner.measure(group)
     return [Row(group.name, run, m) for run, m in zip(group.runs, measurements, strict=True)]
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """Let this worker end within a second of its parent, which a kill -9 would keep from telling it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

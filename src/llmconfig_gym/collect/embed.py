@@ -1,14 +1,14 @@
 """A collected suite on disk: the suite, and beside it everything that is needed to make and to check it again.
 
 The directory holds `suite.json` and `tables/` (as `Suite.save` writes them), `runs.parquet` (every run),
-`sweep.json` (the runner's manifest) and `README.md` (the card). It is written whole or not at all.
+`sweep.json` (the runner's manifest: all settings) and `README.md` (the card). It is written whole or not at all.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,16 @@ def check_place(out: Path, *, replace: bool) -> None:
         raise CollectError(f"{out} exists already; choose another place with --out, or say --replace")
 
 
-def embed(runner: Runner, rows: Sequence[Row], out: Path, *, name: str, command: str) -> Suite:
+def embed(
+    runner: Runner, rows: Sequence[Row], out: Path, *, name: str, manifest: Mapping[str, Any], command: str
+) -> Suite:
     """Write the suite that these rows make, in place of what `out` held, and return it.
 
     Args:
         name: what to call the suite.
+        manifest: the runner's when the rows were measured: its code may have changed since.
         command: what a user types to make it again, for the card.
     """
-    manifest = runner.manifest()
     suite = runner.suite(name, rows)
     with whole_directory(out) as temporary:
         suite.save(temporary, replace=True)

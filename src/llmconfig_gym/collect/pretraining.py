@@ -80,14 +80,8 @@ class PretrainingSetting:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PretrainingSetting:
         """The setting that `dataclasses.asdict` took apart, maybe by way of JSON. Raises KeyError, TypeError."""
-        return cls(
-            data["level"],
-            DecoderShape(**data["shape"]),
-            data["tokens"],
-            tuple(data["lrs"]),
-            tuple(data["batch_sizes"]),
-            dict(data["weights"]),
-        )
+        shape, lrs, batch_sizes = DecoderShape(**data["shape"]), tuple(data["lrs"]), tuple(data["batch_sizes"])
+        return cls(data["level"], shape, data["tokens"], lrs, batch_sizes, dict(data["weights"]))
 
 
 # One grid for all experiments, so that a configuration of one is legal in every other. Wide enough that the best
@@ -179,6 +173,7 @@ class PretrainingRunner:
         setting, batch_size = self._place(group.runs)
         lrs = [_float(run.config["lr"]) for run in group.runs]
         seeds = [run.seed for run in group.runs]
+        where = _device_name(self.device)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # as the suite was made: sums are ordered by the number of threads
         try:
@@ -187,7 +182,6 @@ class PretrainingRunner:
             )
         finally:
             torch.set_num_threads(threads)
-        where = _device_name(self.device)
         return [_measurement(result, where) for result in results]
 
     def suite(self, name: str, rows: Sequence[Row]) -> Suite:
@@ -218,12 +212,8 @@ def _measurement(result: TrainingRun, device: str) -> Measurement:
 
 def _experiment(suite: str, setting: PretrainingSetting, rows: Sequence[Row]) -> Experiment:
     table = tabulate(rows)
-    space = Space(
-        (
-            Grid("lr", setting.lrs, log=True),
-            Grid("batch_size", setting.batch_sizes, log=True, unit=f"sequences of {setting.shape.context} tokens"),
-        )
-    )
+    unit = f"sequences of {setting.shape.context} tokens"
+    space = Space((Grid("lr", setting.lrs, log=True), Grid("batch_size", setting.batch_sizes, log=True, unit=unit)))
     return Experiment(
         id=f"{suite}/{setting.name}",
         suite=suite,
@@ -284,12 +274,17 @@ def _finite(number: float) -> float | None:
 
 
 def _device_name(device: str) -> str:
-    """What the run is stored with, for example `cpu: ...` with the processor's name, or the name of a GPU."""
-    if device.startswith("cuda"):
-        import torch
+    """What the run is stored with, for example `cpu: ...` with the processor's name, or the name of a GPU.
 
-        return f"cuda: {torch.cuda.get_device_name(device)}"
-    return f"{device}: {_processor()}"
+    Raises CollectError if PyTorch cannot use the device.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as problem:
+        raise CollectError(f"device {device!r} cannot be used here: {str(problem).splitlines()[0]}") from None
+    return f"cuda: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else f"{device}: {_processor()}"
 
 
 def _processor() -> str:

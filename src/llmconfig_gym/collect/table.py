@@ -70,12 +70,13 @@ def noise_floor(values: FloatArray, spread: FloatArray, direction: Direction) ->
     """Standard deviation of one run around its expectation, among configurations worth running.
 
     The root mean square of the spreads [configs] of the replicated configurations in the better half of the table:
-    undertrained and unstable runs scatter more, and nobody chooses between those. NaN if none is there.
+    undertrained and unstable runs scatter more, and nobody chooses between those. Where that half holds no replicates,
+    the spread of the best configuration that has some; NaN if none has.
     """
     order = np.argsort(values if direction == "minimize" else -values, kind="stable")  # NaN comes last
-    better = spread[order[: (len(order) + 1) // 2]]
-    known = better[np.isfinite(better)].tolist()
-    return math.sqrt(math.fsum(s * s for s in known) / len(known)) if known else NAN
+    known = [(place, s) for place, s in enumerate(spread[order].tolist()) if math.isfinite(s)]
+    better = [s for place, s in known if 2 * place < len(order)] or [s for _, s in known[:1]]
+    return math.sqrt(math.fsum(s * s for s in better) / len(better)) if better else NAN
 
 
 def _number(value: float | None) -> float:
