@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
@@ -29,9 +29,6 @@ WRITTEN = 5e-3
 
 IN_FULL = 1e5
 """Whole numbers below this are written with all their digits (text.py), so that neighbours are two settings."""
-
-LARGEST = 1e300
-"""Largest number a space may be defined with: differences of two such numbers are finite."""
 
 EXACT = 2**53
 """Largest whole number up to which a float holds every one."""
@@ -110,7 +107,7 @@ class Parameter(ABC):
         return np.asarray(a == b)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data from which `parameter_from_dict` makes this parameter again."""
+        """Plain JSON data from which `plain.parameter_from_dict` makes this parameter again."""
         data: dict[str, Any] = {"kind": self.kind}
         for f in fields(self):
             value = getattr(self, f.name)
@@ -376,65 +373,3 @@ class Simplex(Parameter):
 
     def legal(self) -> str:
         return f"weights, none negative, summing to 1, over {', '.join(self.components)}"
-
-
-def is_text(value: object) -> bool:
-    """Whether `value` is text."""
-    return isinstance(value, str)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def is_number(value: object) -> bool:
-    """Whether `value`, read from disk or written by hand, is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
-
-
-def _list_of(*fits: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, list | tuple) and all(any(f(v) for f in fits) for v in value)
-
-
-_FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
-    "name": ("text", is_text),
-    "unit": ("text", is_text),
-    "about": ("text", is_text),
-    "relative": ("true or false", _is_flag),
-    "log": ("true or false", _is_flag),
-    "low": ("a finite number", is_number),
-    "high": ("a finite number", is_number),
-    "levels": ("a list of finite numbers", _list_of(is_number)),
-    "choices": ("a list of texts or booleans", _list_of(is_text, _is_flag)),
-    "components": ("a list of texts", _list_of(is_text)),
-}
-"""What each field of a parameter written by hand, or read from disk, must be."""
-
-KINDS: dict[str, type[Parameter]] = {cls.kind: cls for cls in (Grid, Integer, Real, Categorical, Simplex)}
-
-
-def parameter_from_dict(data: object) -> Parameter:
-    """The parameter that `Parameter.to_dict` wrote, or that a person wrote in a YAML space.
-
-    Raises:
-        InvalidSpace: the kind is unknown, a field is missing or superfluous, or the values make no range.
-    """
-    if not isinstance(data, Mapping):
-        raise InvalidSpace(f"a parameter must map its fields to their values, found {shown(data)}")
-    fields = dict(data)
-    kind = fields.pop("kind", None)
-    if not is_text(kind) or kind not in KINDS:
-        raise InvalidSpace(f"a parameter's kind must be one of {', '.join(KINDS)}, found {shown(kind)}")
-    whole = kind == Integer.kind
-    for key, value in fields.items():
-        what, fits = _FIELDS.get(key, ("", None))
-        if fits is not None and not fits(value):
-            raise InvalidSpace(f"parameter {shown(fields.get('name'))}: {key} must be {what}, found {shown(value)}")
-        if whole and key in ("low", "high") and not isinstance(value, int):
-            raise InvalidSpace(f"parameter {shown(fields.get('name'))}: {key} must be whole, found {shown(value)}")
-        if isinstance(value, list):
-            fields[key] = tuple(value)
-    try:
-        return KINDS[kind](**fields)
-    except TypeError as problem:
-        raise InvalidSpace(f"parameter {shown(fields.get('name'))} of kind {kind}: {problem}") from None

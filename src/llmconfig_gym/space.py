@@ -26,9 +26,9 @@ from llmconfig_gym.parameter import (
     Real,
     Simplex,
     Value,
-    parameter_from_dict,
     shown,
 )
+from llmconfig_gym.plain import parameter_from_dict
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace

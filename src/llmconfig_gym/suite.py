@@ -20,7 +20,8 @@ import numpy as np
 from llmconfig_gym.errors import GymError, SuiteFormatError, unknown_name
 from llmconfig_gym.experiment import LEVELS, Experiment, Fidelity, Level, Metric
 from llmconfig_gym.files import whole_directory, write_text
-from llmconfig_gym.parameter import FloatArray, Simplex, is_number, is_text, shown
+from llmconfig_gym.parameter import FloatArray, Simplex, shown
+from llmconfig_gym.plain import is_number, is_text
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 

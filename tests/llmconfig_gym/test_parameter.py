@@ -23,9 +23,9 @@ from llmconfig_gym.parameter import (
     Real,
     Simplex,
     Value,
-    parameter_from_dict,
     shown,
 )
+from llmconfig_gym.plain import parameter_from_dict
 from llmconfig_gym.text import number
 
 UNIT = st.floats(0, 1)

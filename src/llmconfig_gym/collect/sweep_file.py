@@ -21,7 +21,8 @@ from typing import Any
 
 from llmconfig_gym.errors import CollectError, InvalidSpace
 from llmconfig_gym.experiment import LEVELS, Fidelity, Level, Metric
-from llmconfig_gym.parameter import Categorical, Grid, is_number, is_text, parameter_from_dict, shown
+from llmconfig_gym.parameter import Categorical, Grid, shown
+from llmconfig_gym.plain import is_number, is_text, parameter_from_dict
 from llmconfig_gym.space import Space
 
 DEFAULT_METRIC = "val_loss"

@@ -28,7 +28,8 @@ from llmconfig_gym.importing.roles import Guess, Overrides, Roles
 from llmconfig_gym.importing.rows import check_rows, listed
 from llmconfig_gym.importing.scale import group_codes, merge_close
 from llmconfig_gym.importing.spaces import Indices, Setting, settings
-from llmconfig_gym.parameter import EXACT, LARGEST, FloatArray
+from llmconfig_gym.parameter import EXACT, FloatArray
+from llmconfig_gym.plain import LARGEST
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 from llmconfig_gym.suite import Card, Suite

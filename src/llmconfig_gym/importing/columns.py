@@ -20,7 +20,8 @@ from llmconfig_gym.importing.names import Origin, is_model, short_names
 from llmconfig_gym.importing.nested import Cell
 from llmconfig_gym.importing.read import Table
 from llmconfig_gym.importing.units import size_in_name, try_quantity
-from llmconfig_gym.parameter import EXACT, LARGEST, FloatArray, Value
+from llmconfig_gym.parameter import EXACT, FloatArray, Value
+from llmconfig_gym.plain import LARGEST
 from llmconfig_gym.text import number
 
 Kind: TypeAlias = Literal["number", "bool", "text", "empty"]
