@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from llmconfig_gym.parameter import (
     Value,
     shown,
 )
-from llmconfig_gym.plain import parameter_from_dict
 from llmconfig_gym.text import number
 
 UNIT = st.floats(0, 1)
@@ -42,14 +40,6 @@ def draw_value(data: st.DataObject, p: Parameter) -> Value:
     assert isinstance(p, Simplex)
     raw = data.draw(st.lists(UNIT, min_size=p.width, max_size=p.width).filter(lambda w: sum(w) > 1e-3))
     return {c: w / sum(raw) for c, w in zip(p.components, raw, strict=True)}
-
-
-@given(data=st.data())
-def test_a_parameter_is_the_same_after_a_trip_through_json(
-    data: st.DataObject, parameters: SearchStrategy[Parameter]
-) -> None:
-    p = data.draw(parameters)
-    assert parameter_from_dict(json.loads(json.dumps(p.to_dict()))) == p
 
 
 @given(data=st.data())
@@ -133,33 +123,6 @@ def test_same_and_same_many_agree(data: st.DataObject, parameters: SearchStrateg
     assert p.same_many(*columns).tolist() == [p.same(a, b) for a, b in pairs]
 
 
-@given(data=st.data())
-def test_plain_data_makes_a_parameter_or_an_invalid_space(
-    data: st.DataObject, parameters: SearchStrategy[Parameter], json_values: SearchStrategy[Any]
-) -> None:
-    fields = data.draw(parameters).to_dict()
-    key = data.draw(st.sampled_from([*fields, "log", "about", "unknown"]))
-    fields[key] = data.draw(json_values)
-    message = ""
-    try:
-        p = parameter_from_dict(fields)
-    except InvalidSpace as problem:
-        message = str(problem)
-    else:
-        assert p.legal() is not None
-        assert parameter_from_dict(p.to_dict()) == p
-        assert p.check(p.decode(np.full(p.width, 0.3))) is not None
-    assert "\n" not in message
-
-
-@given(data=st.data())
-def test_anything_at_all_is_a_parameter_or_an_invalid_space(
-    data: st.DataObject, json_values: SearchStrategy[Any]
-) -> None:
-    with suppress(InvalidSpace):
-        assert isinstance(parameter_from_dict(data.draw(json_values)), Parameter)
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -187,30 +150,6 @@ def test_anything_at_all_is_a_parameter_or_an_invalid_space(
 def test_a_parameter_without_a_legal_or_with_an_ambiguous_value_is_refused(make: Any) -> None:
     with pytest.raises(InvalidSpace, match=r"^(lr|n|x|c|w): "):
         make()
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        ({"kind": "gird", "name": "lr"}, "must be one of grid, integer, real, categorical, simplex, found 'gird'"),
-        ({"kind": ["grid"]}, "must be one of grid"),
-        ({"kind": "grid", "name": "lr"}, "missing 1 required"),
-        ({"kind": "grid", "name": "lr", "levels": [1, 2], "step": 1}, "unexpected keyword argument 'step'"),
-        ({"kind": "real", "name": "lr", "low": "1e-4", "high": 1}, "low must be a finite number, found '1e-4'"),
-        ({"kind": "real", "name": "lr", "low": 0, "high": 10**400}, "high must be a finite number"),
-        ({"kind": "integer", "name": "n", "low": 0.5, "high": 2}, "low must be whole, found 0.5"),
-        ({"kind": "grid", "name": "lr", "levels": [1, True]}, "levels must be a list of finite numbers"),
-        ({"kind": "categorical", "name": "c", "choices": [1, 2]}, "choices must be a list of texts or booleans"),
-        ({"kind": "categorical", "name": "c", "choices": {"a": 1}}, "choices must be a list of texts or booleans"),
-        ({"kind": "simplex", "name": "w", "components": "abc"}, "components must be a list of texts"),
-        ({"kind": "real", "name": 7, "low": 0, "high": 1}, "name must be text, found 7"),
-        ({"kind": "real", "name": "x", "low": 0, "high": 1, "log": "yes"}, "log must be true or false"),
-        ("real", "must map its fields to their values"),
-    ],
-)
-def test_a_definition_that_cannot_be_says_what_is_wrong_with_it(data: object, says: str) -> None:
-    with pytest.raises(InvalidSpace, match=says):
-        parameter_from_dict(data)
 
 
 @pytest.mark.parametrize(
@@ -269,5 +208,3 @@ def test_what_can_hardly_be_printed_is_refused_in_one_short_line(awkward: Any) -
             p.check(awkward)
     with pytest.raises(InvalidConfig):
         Simplex("w", ("a", "b")).check({"a": awkward})
-    with pytest.raises(InvalidSpace):
-        parameter_from_dict({"kind": "grid", "name": "x", "levels": awkward})

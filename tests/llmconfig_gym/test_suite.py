@@ -267,6 +267,40 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(value, (*path, key))
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("card", "title"), 3),
+        (("card", "notes"), "one note"),
+        (("card", "author"), 3),
+        (("experiments", 0, "level"), "ultra"),
+        (("experiments", 0, "task"), None),
+        (("experiments", 0, "configurations"), "26"),
+        (("experiments", 0, "metric", "direction"), "up"),
+        (("experiments", 0, "metric", "details"), {"steps": 3}),
+        (("experiments", 0, "fidelity", "cost"), "1e20"),
+        (("experiments", 0, "fidelity", "unit"), 3),
+        (("experiments", 0, "fidelity", "values"), {"tokens": None}),
+        (("experiments", 0, "noise"), -0.1),
+        (("experiments", 0, "clip"), "1.25"),
+        (("experiments", 0, "id"), "test/mixture"),
+        (("experiments", 0, "space"), []),
+        (("experiments",), []),
+        (("name",), "other"),
+    ],
+)
+def test_an_index_with_a_wrong_field_is_refused(path: tuple[Any, ...], value: Any, copy: Path) -> None:
+    index = json.loads((copy / "suite.json").read_text())
+    *parents, last = path
+    inside = index
+    for key in parents:
+        inside = inside[key]
+    inside[last] = value
+    (copy / "suite.json").write_text(json.dumps(index))
+    with pytest.raises(SuiteFormatError, match="is not a suite's index"):
+        Suite.load(copy)
+
+
 ODD = [None, True, 0, -1, 10**400, math.nan, "x", "", [], ["x"], [None], {}, {"x": None}, {"x": 1}]
 
 

@@ -48,7 +48,7 @@ def regret_curves(group: Group) -> Figure:
         axes.fill_between(trials, low, high, color=look["color"], alpha=0.10, linewidth=0)
     axes.set_yscale("log")
     axes.set_xlabel("trials on the target")
-    axes.set_ylabel("mean simple regret (log scale)")
+    axes.set_ylabel("mean simple regret (log scale; 1e-4 stands for less)")
     axes.set_title(group.title, loc="left", fontsize=11, parse_math=False)  # a name may hold a dollar sign
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, which="major", alpha=0.25)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, file_digests
 from llmconfig_gym.collect.lab import corpus
+from llmconfig_gym.collect.lab.processor import lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
 from llmconfig_gym.collect.table import noise_floor, tabulate
 from llmconfig_gym.errors import CollectError, missing_extra
@@ -166,22 +167,16 @@ class PretrainingRunner:
 
     def measure(self, group: Group) -> list[Measurement]:
         """Train the group's runs side by side on one thread. Raises CollectError for what cannot be trained."""
-        import torch
-
         from llmconfig_gym.collect.lab.train import train
 
         setting, batch_size = self._place(group.runs)
         lrs = [_float(run.config["lr"]) for run in group.runs]
         seeds = [run.seed for run in group.runs]
         where = _device_name(self.device)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # as the suite was made: sums are ordered by the number of threads
-        try:
+        with lab_arithmetic():
             results = train(
                 setting.shape, setting.tokens, batch_size, lrs, seeds, weights=setting.weights, device=self.device
             )
-        finally:
-            torch.set_num_threads(threads)
         return [_measurement(result, where) for result in results]
 
     def suite(self, name: str, rows: Sequence[Row]) -> Suite:
