@@ -72,10 +72,10 @@ GRPO = Task(
     name="grpo",
     about=(
         "Choose settings for group-relative policy optimisation of a pretrained language model on problems whose "
-        "answers can be verified. One trial is one reinforcement-learning run with a fixed number of steps. Too timid "
-        "settings barely move the policy; too bold ones raise the training reward for a while and then collapse: "
-        "the policy drifts from the reference, entropy vanishes and held-out accuracy falls. Larger models usually "
-        "want gentler updates."
+        "answers can be verified. One trial is one reinforcement-learning run with a fixed budget of steps or of "
+        "sampled answers. Too timid settings barely move the policy; too bold ones raise the training reward for a "
+        "while and then collapse: the policy drifts from the reference, entropy vanishes and held-out accuracy "
+        "falls. Larger models usually want gentler updates."
     ),
     parameters={
         "lr": "learning rate of the policy",

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from llmconfig_gym.collect.driver import Group, Measurement, Row, Run
+from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, finite
 from llmconfig_gym.collect.sweep_file import Sweep
 from llmconfig_gym.collect.table import noise_floor, tabulate
 from llmconfig_gym.errors import CollectError
@@ -116,11 +116,11 @@ class CommandRunner:
         seconds = time.perf_counter() - start
         _, _, output = log.read_text(encoding="utf-8", errors="replace").partition("\n")
         value = read_number(output, self.sweep.metric.name) if code == 0 else None
-        details = {name: _finite(read_number(output, name)) for name in self.sweep.metric.details}
+        details = {name: finite(read_number(output, name)) for name in self.sweep.metric.details}
         status: Literal["ok", "diverged", "failed"] = "failed"
         if value is not None:
             status = "ok" if math.isfinite(value) else "diverged"
-        return [Measurement(_finite(value), status, details, seconds, "command")]
+        return [Measurement(finite(value), status, details, seconds, "command")]
 
     def suite(self, name: str, rows: Sequence[Row]) -> Suite:
         """One experiment per fidelity. Raises CollectError if all runs of one failed."""
@@ -176,10 +176,6 @@ def read_number(output: str, name: str) -> float | None:
     """The last `name=number` or `name: number` in a program's output; it may be nan or inf. None if there is none."""
     found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[=:]\s*{_NUMBER}(?!\w)", output, re.IGNORECASE)
     return float(found[-1]) if found else None
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
 
 
 def _text(value: Value) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
 import time
@@ -272,6 +273,11 @@ def _read(path: Path, groups: Sequence[Group]) -> tuple[dict[str, list[Row]], in
         if len(rows) == len(expected[row.group]):
             whole = position
     return {name: rows for name, rows in done.items() if len(rows) == len(expected[name])}, whole
+
+
+def finite(number: float | None) -> float | None:
+    """`number`, or None where it is none: what a measurement holds."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def file_digests(paths: Sequence[Path]) -> dict[str, str]:

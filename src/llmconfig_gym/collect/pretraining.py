@@ -6,17 +6,15 @@ stack. The same group gives the same bits again on the same machine. Settings ar
 
 from __future__ import annotations
 
-import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, file_digests
+from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, file_digests, finite
 from llmconfig_gym.collect.lab import corpus
-from llmconfig_gym.collect.lab.processor import lab_arithmetic
+from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
 from llmconfig_gym.collect.table import noise_floor, tabulate
 from llmconfig_gym.errors import CollectError, missing_extra
@@ -172,7 +170,7 @@ class PretrainingRunner:
         setting, batch_size = self._place(group.runs)
         lrs = [_float(run.config["lr"]) for run in group.runs]
         seeds = [run.seed for run in group.runs]
-        where = _device_name(self.device)
+        where = device_name(self.device)
         with lab_arithmetic():
             results = train(
                 setting.shape, setting.tokens, batch_size, lrs, seeds, weights=setting.weights, device=self.device
@@ -201,8 +199,8 @@ def _measurement(result: TrainingRun, device: str) -> Measurement:
         "gradient_norm_max": result.gradient_norm_max,
         "steps": result.steps,
     }
-    finite = {name: _finite(number) for name, number in details.items()}
-    return Measurement(_finite(result.validation_loss), result.status, finite, result.seconds, device)
+    numbers = {name: finite(number) for name, number in details.items()}
+    return Measurement(finite(result.validation_loss), result.status, numbers, result.seconds, device)
 
 
 def _experiment(suite: str, setting: PretrainingSetting, rows: Sequence[Row]) -> Experiment:
@@ -262,31 +260,3 @@ def _short(count: int) -> str:
 def _float(value: object) -> float:
     assert isinstance(value, int | float)
     return float(value)
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
-
-
-def _device_name(device: str) -> str:
-    """What the run is stored with, for example `cpu: ...` with the processor's name, or the name of a GPU.
-
-    Raises CollectError if PyTorch cannot use the device.
-    """
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as problem:
-        raise CollectError(f"device {device!r} cannot be used here: {str(problem).splitlines()[0]}") from None
-    return f"cuda: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else f"{device}: {_processor()}"
-
-
-def _processor() -> str:
-    """The processor's name where Linux tells it, else the machine type."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -29,7 +29,7 @@ def run(
 ) -> Run:
     """Runs a command in a directory of its own, with a tiny sweep in place of the embedded one: code, out, err."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("llmconfig_gym.collect.runners.MICRO", tiny)
+    monkeypatch.setattr("llmconfig_gym.collect.runners.PRETRAINING", tiny)
 
     def run(*argv: str) -> tuple[int, str, str]:
         code = main([*argv, "--no-progress"])

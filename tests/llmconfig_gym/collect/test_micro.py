@@ -11,7 +11,9 @@ import pytest
 
 from llmconfig_gym.catalog import suite_path
 from llmconfig_gym.collect.card import render_card
+from llmconfig_gym.collect.driver import Runner
 from llmconfig_gym.collect.embed import CARD, CONTENTS, read_manifest, remake
+from llmconfig_gym.collect.grpo import GRPORunner
 from llmconfig_gym.collect.pretraining import PretrainingRunner
 from llmconfig_gym.collect.quality import quality
 from llmconfig_gym.collect.raw_runs import RAW_RUNS, read_runs
@@ -19,6 +21,13 @@ from llmconfig_gym.experiment import LEVELS
 from llmconfig_gym.suite import Suite
 
 ROOT = suite_path("micro")
+EMBEDDED = pytest.mark.parametrize(
+    ("name", "runner", "command"),
+    [
+        ("micro", PretrainingRunner(), "llmconfig-gym collect --out micro"),
+        ("micro-grpo", GRPORunner(), "llmconfig-gym collect --out micro-grpo --runner grpo"),
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,26 +35,29 @@ def micro() -> Suite:
     return Suite.load(ROOT)
 
 
-def test_suite_and_card_follow_from_the_runs(micro: Suite, tmp_path: Path) -> None:
-    remade = remake(ROOT, "micro")
-    remade.save(tmp_path / "micro")
+@EMBEDDED
+def test_suite_and_card_follow_from_the_runs(name: str, runner: Runner, command: str, tmp_path: Path) -> None:
+    root = suite_path(name)
+    stored, remade = Suite.load(root), remake(root, name)
+    remade.save(tmp_path / name)
     # suite.json holds a digest over the bytes of each table's columns; `experiment` checks it against the file
-    assert (tmp_path / "micro" / "suite.json").read_bytes() == (ROOT / "suite.json").read_bytes()
-    for id_ in micro.ids:
-        assert micro.experiment(id_).values.tobytes() == remade.experiment(id_).values.tobytes()
-    command = "llmconfig-gym collect --out micro"
-    card = render_card(remade, read_runs(ROOT / RAW_RUNS), read_manifest(ROOT), command)
-    assert card == (ROOT / CARD).read_text(encoding="utf-8")
+    assert (tmp_path / name / "suite.json").read_bytes() == (root / "suite.json").read_bytes()
+    for id_ in stored.ids:
+        assert stored.experiment(id_).values.tobytes() == remade.experiment(id_).values.tobytes()
+    card = render_card(remade, read_runs(root / RAW_RUNS), read_manifest(root), command)
+    assert card == (root / CARD).read_text(encoding="utf-8")
 
 
-def test_the_lab_is_still_the_one_that_made_it() -> None:
-    stored, now = read_manifest(ROOT), json.loads(json.dumps(PretrainingRunner().manifest()))
+@EMBEDDED
+def test_the_lab_is_still_the_one_that_made_it(name: str, runner: Runner, command: str) -> None:
+    stored, now = read_manifest(suite_path(name)), json.loads(json.dumps(runner.manifest()))
     assert {**stored, "torch": "any"} == {**now, "torch": "any"}
 
 
-def test_every_run_of_the_sweep_is_there_once() -> None:
-    rows = read_runs(ROOT / RAW_RUNS)
-    assert [r.run for r in rows] == [run for group in PretrainingRunner().groups() for run in group.runs]
+@EMBEDDED
+def test_every_run_of_the_sweep_is_there_once(name: str, runner: Runner, command: str) -> None:
+    rows = read_runs(suite_path(name) / RAW_RUNS)
+    assert [r.run for r in rows] == [run for group in runner.groups() for run in group.runs]
     assert all(r.measurement.device and r.measurement.seconds > 0 for r in rows)
 
 
