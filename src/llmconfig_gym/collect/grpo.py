@@ -77,7 +77,7 @@ class GRPORunner:
         try:
             major, minor, *_ = version("torch").split(".")
         except PackageNotFoundError:
-            raise missing_extra("torch", "agent", "the micro lab") from None
+            raise missing_extra("torch", "bench", "the micro lab") from None
         lab = Path(__file__).parent / "lab"
         return {
             "runner": "grpo",

@@ -132,7 +132,7 @@ class PretrainingRunner:
         try:
             major, minor, *_ = version("torch").split(".")
         except PackageNotFoundError:
-            raise missing_extra("torch", "agent", "the micro lab") from None
+            raise missing_extra("torch", "bench", "the micro lab") from None
         lab = Path(__file__).parent / "lab"
         return {
             "runner": "pretraining",
