@@ -8,13 +8,12 @@ on the number of workers, or on how often the sweep was interrupted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -280,6 +279,8 @@ def finite(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
-def file_digests(paths: Sequence[Path]) -> dict[str, str]:
-    """SHA-256 of source files by name: a sweep made by other code is another sweep."""
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+def check_names(names: Iterable[str]) -> None:
+    """Raises CollectError unless a sweep's experiments are one or more, with distinct names."""
+    listed = list(names)
+    if not listed or len(set(listed)) != len(listed):
+        raise CollectError(f"a sweep needs one or more experiments with distinct names, found {listed}")

@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, file_digests, finite
+from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, check_names, finite
 from llmconfig_gym.collect.grpo_settings import FRACTION, MICRO, PROMPTS_PER_STEP, SPACE, GRPOSetting, configurations
+from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.problems import family, split
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.table import noise_floor, tabulate
-from llmconfig_gym.errors import CollectError, missing_extra
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 STACK = 4096
 """The most sequences of a stack: wider ones outgrow a core's cache."""
 
-SOURCES = ("corpus", "decoder", "grpo", "pretrain_base", "problems", "sampling", "shape", "train")
+SOURCES = (
+    *("corpus.py", "decoder.py", "grpo.py", "pretrain_base.py", "problems.py", "sampling.py", "shape.py", "train.py"),
+)
 """The files of the lab that decide the numbers."""
 
 METRIC_DETAILS = {
@@ -68,17 +69,10 @@ class GRPORunner:
     bases: Path | None = None
 
     def __post_init__(self) -> None:
-        names = [s.name for s in self.settings]
-        if not names or len(set(names)) != len(names):
-            raise CollectError(f"a sweep needs one or more experiments with distinct names, found {names}")
+        check_names(s.name for s in self.settings)
 
     def manifest(self) -> dict[str, Any]:
         """Settings, space, device type, the lab's source files, PyTorch's release. Raises MissingExtra without it."""
-        try:
-            major, minor, *_ = version("torch").split(".")
-        except PackageNotFoundError:
-            raise missing_extra("torch", "bench", "the micro lab") from None
-        lab = Path(__file__).parent / "lab"
         return {
             "runner": "grpo",
             "settings": [asdict(s) for s in self.settings],
@@ -86,8 +80,7 @@ class GRPORunner:
             "fraction": FRACTION,
             "stack": STACK,
             "device": self.device.split(":")[0],
-            "sources": file_digests([lab / f"{name}.py" for name in SOURCES]),
-            "torch": f"{major}.{minor}",
+            **lab_code(SOURCES),
         }
 
     def groups(self) -> list[Group]:

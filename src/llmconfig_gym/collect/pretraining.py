@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, file_digests, finite
+from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, check_names, finite
 from llmconfig_gym.collect.lab import corpus
+from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
 from llmconfig_gym.collect.table import noise_floor, tabulate
-from llmconfig_gym.errors import CollectError, missing_extra
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
 from llmconfig_gym.parameter import Grid
 from llmconfig_gym.pool import Pool
@@ -123,23 +121,15 @@ class PretrainingRunner:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        names = [s.name for s in self.settings]
-        if not names or len(set(names)) != len(names):
-            raise CollectError(f"a sweep needs one or more experiments with distinct names, found {names}")
+        check_names(s.name for s in self.settings)
 
     def manifest(self) -> dict[str, Any]:
         """Settings, device type, the lab's source files and PyTorch's release. Raises MissingExtra without PyTorch."""
-        try:
-            major, minor, *_ = version("torch").split(".")
-        except PackageNotFoundError:
-            raise missing_extra("torch", "bench", "the micro lab") from None
-        lab = Path(__file__).parent / "lab"
         return {
             "runner": "pretraining",
             "settings": [asdict(s) for s in self.settings],
             "device": self.device.split(":")[0],
-            "sources": file_digests([lab / name for name in ("corpus.py", "decoder.py", "shape.py", "train.py")]),
-            "torch": f"{major}.{minor}",
+            **lab_code(("corpus.py", "decoder.py", "shape.py", "train.py")),
         }
 
     def groups(self) -> list[Group]:
