@@ -61,8 +61,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of [experiments, seeds] values.
 
-    Resamples experiments, then seeds within each: an experiment is the unit that results must carry over to
-    (Davison and Hinkley 1997, section 3.8, nested resampling).
+    Resamples experiments, then seeds within each, both with replacement: an experiment is the unit that results must
+    carry over to (hierarchical data: Davison and Hinkley 1997, section 3.8, where resampling both levels is the wider
+    of the two ways). With three or four experiments no interval is to be taken as exact.
     """
     rng = np.random.default_rng(seed)
     experiments, seeds = values.shape
