@@ -7,7 +7,7 @@ import json
 import sys
 
 from llmconfig_gym.catalog import SOURCES, available, load_experiment, load_suite
-from llmconfig_gym.cli.common import EXIT_BAD_INPUT, Commands, add_format, print_json, print_table
+from llmconfig_gym.cli.common import Commands, add_format, print_json, print_table
 from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.tasks import describe, describe_outcome
 from llmconfig_gym.text import number
@@ -94,10 +94,10 @@ def run_tell(args: argparse.Namespace) -> int:
         example = json.dumps(experiment.pool.config(0))
         raise InvalidConfig(f"CONFIG_JSON is not JSON ({problem}); write it as '{example}'") from None
     outcome = experiment.tell(config)
-    if outcome.kind == "invalid" and args.format == "table":
-        raise InvalidConfig(outcome.message.removeprefix("invalid: "))
     if args.format == "json":
         print_json(outcome.to_dict())
-    else:
+    if outcome.kind == "invalid":
+        raise InvalidConfig(outcome.message.removeprefix("invalid: "))
+    if args.format == "table":
         print(describe_outcome(experiment, outcome))
-    return EXIT_BAD_INPUT if outcome.kind == "invalid" else 0
+    return 0
