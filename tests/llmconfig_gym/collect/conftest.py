@@ -11,8 +11,16 @@ from types import ModuleType
 import pytest
 
 from llmconfig_gym.collect.lab import corpus
+from llmconfig_gym.collect.lab.processor import lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
 from llmconfig_gym.collect.pretraining import PretrainingSetting
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _lab_arithmetic() -> Iterator[None]:
+    """The lab's functions flush denormals; the modules that run after these in the same process must not notice."""
+    with lab_arithmetic():
+        yield
 
 
 @pytest.fixture(scope="session")
