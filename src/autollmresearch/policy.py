@@ -64,11 +64,15 @@ class Proposal:
     Attributes:
         config: the configuration, or text from which the environment reads one (a language model's own words).
         reasoning: for people; empty if the policy has none to give.
+        mean, sd: the outcome the policy expects there, in the metric's own direction, and its standard deviation; None
+            if it expects nothing in particular.
         tokens: tokens read and written to make it, for policies that are billed by them.
     """
 
     config: Config | str
     reasoning: str = ""
+    mean: float | None = field(default=None, kw_only=True)
+    sd: float | None = field(default=None, kw_only=True)
     tokens: int = field(default=0, kw_only=True)
 
 
