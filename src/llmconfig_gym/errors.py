@@ -56,6 +56,14 @@ class CollectError(GymError):
     """A sweep cannot start, resume or be verified."""
 
 
+class InvalidCommand(GymError):
+    """A command of the user's own cannot be filled in: it is empty, lacks a placeholder or asks for an unknown one."""
+
+
+class InvalidDescription(GymError):
+    """A YAML file that a person wrote lacks something, or holds something unknown or of the wrong kind."""
+
+
 class EpisodeOver(GymError):
     """`step` was called on an environment that has not been reset or whose budget is spent."""
 

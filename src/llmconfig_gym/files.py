@@ -54,3 +54,22 @@ def whole_directory(path: Path) -> Iterator[Path]:
             old.replace(path)
         if old.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def only_one(directory: Path, refusal: Exception) -> Iterator[None]:
+    """Keep every other process that asks for the same out of `directory`, or raise `refusal` if one is in it.
+
+    The lock is the kernel's: it goes with this process, however it ends.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: not guarded
+        yield
+        return
+    with (directory / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refusal from None
+        yield

@@ -10,12 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import re
 import shlex
-import signal
-import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,19 +21,18 @@ import numpy as np
 from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, finite
 from llmconfig_gym.collect.sweep_file import Sweep
 from llmconfig_gym.collect.table import noise_floor, tabulate
-from llmconfig_gym.errors import CollectError
+from llmconfig_gym.errors import CollectError, InvalidCommand
 from llmconfig_gym.experiment import Experiment, Fidelity, Level
 from llmconfig_gym.importing.levels import experiment_ids
-from llmconfig_gym.parameter import Categorical, Grid, Value
+from llmconfig_gym.parameter import Categorical, Grid
 from llmconfig_gym.pool import Pool
+from llmconfig_gym.process import run_command
 from llmconfig_gym.suite import Card, Suite
+from llmconfig_gym.template import Template, read_number
 
 SEED = "seed"
 REPLICATED, LEAST_REPLICATED = 0.1, 3
 """Share and least number of configurations that are also run with seeds 1 and 2, if the command takes a seed."""
-
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan))"
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,8 @@ class CommandRunner:
         timeout: seconds after which a run has failed; None for never.
 
     Raises:
-        CollectError: the template lacks a parameter or names something unknown.
+        InvalidCommand: the template lacks a parameter or names something unknown.
+        CollectError: two fidelities are the same.
     """
 
     template: str
@@ -61,19 +56,13 @@ class CommandRunner:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        try:
-            arguments = shlex.split(self.template)
-        except ValueError as problem:
-            raise CollectError(f"--command cannot be split into arguments ({problem}): {self.template}") from None
-        if not arguments:
-            raise CollectError("--command is empty; expected something like: python train.py --lr {lr}")
-        asked = set(_PLACEHOLDER.findall(self.template))
+        asked = self._command.names
         if missing := sorted({*self.sweep.space.names} - asked):
-            raise CollectError(f"--command has no {{{missing[0]}}}: what is not told to it cannot be swept")
+            raise InvalidCommand(f"--command has no {{{missing[0]}}}: what is not told to it cannot be swept")
         for _, fidelity in self.sweep.fidelities:
             known = {*self.sweep.space.names, *fidelity.values, SEED}
             if unknown := sorted(asked - known):
-                raise CollectError(f"--command asks for {{{unknown[0]}}}; known: {', '.join(sorted(known))}")
+                raise InvalidCommand(f"--command asks for {{{unknown[0]}}}; known: {', '.join(sorted(known))}")
         if len(self._experiments) < len(self.sweep.fidelities):
             raise CollectError("two fidelities are the same; each makes one experiment")
 
@@ -93,7 +82,7 @@ class CommandRunner:
         """One group per run: every combination with seed 0, some evenly spread ones also with seeds 1 and 2."""
         axes = [p.options for p in self.sweep.space.parameters if isinstance(p, Grid | Categorical)]
         configs = [dict(zip(self.sweep.space.names, c, strict=True)) for c in itertools.product(*axes)]
-        seeded = SEED in _PLACEHOLDER.findall(self.template)
+        seeded = SEED in self._command.names
         count = min(len(configs), max(LEAST_REPLICATED, math.ceil(REPLICATED * len(configs))))
         again = {(2 * i + 1) * len(configs) // (2 * count) for i in range(count)} if seeded else {}
         groups = []
@@ -108,19 +97,24 @@ class CommandRunner:
         (run,) = group.runs
         _, fidelity = self._experiments[run.experiment]
         filled = {**fidelity.values, **run.config, SEED: run.seed}
-        argv = [_PLACEHOLDER.sub(lambda m: _text(filled[m[1]]), part) for part in shlex.split(self.template)]
+        argv = self._command.fill(filled)
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{group.name}.log"
-        start = time.perf_counter()
-        code = _run(argv, log, self.timeout)
-        seconds = time.perf_counter() - start
+        with log.open("wb") as file:
+            file.write((shlex.join(argv) + "\n").encode())
+            file.flush()
+            end = run_command(argv, file, timeout=self.timeout)
+            if end.how == "absent":
+                raise CollectError(end.message)
+            if end.how == "timeout":
+                file.write(f"\nended after {self.timeout} s\n".encode())
         _, _, output = log.read_text(encoding="utf-8", errors="replace").partition("\n")
-        value = read_number(output, self.sweep.metric.name) if code == 0 else None
+        value = read_number(output, self.sweep.metric.name) if (end.how, end.code) == ("exited", 0) else None
         details = {name: finite(read_number(output, name)) for name in self.sweep.metric.details}
         status: Literal["ok", "diverged", "failed"] = "failed"
         if value is not None:
             status = "ok" if math.isfinite(value) else "diverged"
-        return [Measurement(finite(value), status, details, seconds, "command")]
+        return [Measurement(finite(value), status, details, end.seconds, "command")]
 
     def suite(self, name: str, rows: Sequence[Row]) -> Suite:
         """One experiment per fidelity. Raises CollectError if all runs of one failed."""
@@ -166,39 +160,11 @@ class CommandRunner:
         )
 
     @property
+    def _command(self) -> Template:
+        return Template.parse(self.template, "--command")
+
+    @property
     def _experiments(self) -> Mapping[str, tuple[Level, Fidelity]]:
         """Level and fidelity by the experiment's name, without the suite's."""
         ids = experiment_ids("", [f.values for _, f in self.sweep.fidelities])
         return {id_.partition("/")[2]: f for id_, f in zip(ids, self.sweep.fidelities, strict=True)}
-
-
-def read_number(output: str, name: str) -> float | None:
-    """The last `name=number` or `name: number` in a program's output; it may be nan or inf. None if there is none."""
-    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[=:]\s*{_NUMBER}(?!\w)", output, re.IGNORECASE)
-    return float(found[-1]) if found else None
-
-
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _run(argv: Sequence[str], log: Path, timeout: float | None) -> int:
-    """Run a program with its output in `log`; its exit code, or -9 after a timeout. Its children end with it."""
-    with log.open("wb") as file:
-        file.write((shlex.join(argv) + "\n").encode())
-        file.flush()
-        try:
-            process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        except OSError as problem:
-            raise CollectError(f"{argv[0]} cannot be run: {problem.strerror or problem}") from None
-        try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            file.write(f"\nended after {timeout} s\n".encode())
-            return -int(signal.SIGKILL)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()

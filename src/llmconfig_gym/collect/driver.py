@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from llmconfig_gym.errors import CollectError
-from llmconfig_gym.files import write_text
+from llmconfig_gym.files import only_one, write_text
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.suite import Suite
 
@@ -142,7 +142,8 @@ def collect(runner: Runner, work: Path, *, workers: int = 1, progress: bool = Tr
     _claim(work, runner.manifest())
     groups = runner.groups()
     path = work / RUNS
-    with _alone(work):
+    busy = CollectError(f"another process is collecting in {work}; wait for it to end")
+    with only_one(work, busy):
         done, whole = _read(path, groups)
         missing = [g for g in groups if g.name not in done]
         pool = Parallel(n_jobs=workers, return_as="generator_unordered") if workers > 1 else None
@@ -230,22 +231,6 @@ def _claim(work: Path, manifest: Mapping[str, Any]) -> None:
         raise CollectError(f"{work} is not empty and holds no sweep; choose another directory")
     else:
         write_text(path, text)
-
-
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Keep a second process out of `work`. The lock goes with this process, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: not guarded
-        yield
-        return
-    with (work / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CollectError(f"another process is collecting in {work}; wait for it to end") from None
-        yield
 
 
 def _read(path: Path, groups: Sequence[Group]) -> tuple[dict[str, list[Row]], int]:

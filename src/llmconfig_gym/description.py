@@ -1,0 +1,103 @@
+"""What people write in YAML about their own experiments: the metric, the parameters, a quantity such as 7B.
+
+Nothing written by hand is trusted to have the right type: every part is checked here, and what is wrong is said in
+one line that names what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from llmconfig_gym.errors import InvalidDescription
+from llmconfig_gym.experiment import Metric
+from llmconfig_gym.importing.units import try_quantity
+from llmconfig_gym.parameter import EXACT, shown
+from llmconfig_gym.plain import is_number, is_text, parameter_from_dict
+from llmconfig_gym.space import Space
+
+DEFAULT_METRIC = "val_loss"
+
+
+def require(fits: object, expected: str, found: object) -> None:
+    """Raises `InvalidDescription` unless `fits`."""
+    if not fits:
+        raise InvalidDescription(f"{expected}; found {shown(found)}")
+
+
+def read_yaml(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
+    """A YAML file that maps some of `keys` to values; `what` is what it describes.
+
+    Raises:
+        InvalidDescription: it cannot be read, is no mapping, or has another key.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as problem:
+        raise InvalidDescription(f"{path} cannot be read as YAML: {problem}") from None
+    if not isinstance(data, dict):
+        raise InvalidDescription(f"{path}: {what} maps its keys to values; found {shown(data)}")
+    unknown = [k for k in data if k not in keys]
+    if unknown:
+        close = get_close_matches(str(unknown[0]), keys, n=1)
+        advice = f"did you mean {close[0]!r}? " if close else ""
+        raise InvalidDescription(f"{path}: {advice}the keys are {', '.join(keys)}; found {shown(unknown)}")
+    return data
+
+
+def parse_metric(told: object, details: object, name: str | None = None) -> Metric:
+    """The metric, written as its name or as a mapping of name, direction and about.
+
+    Args:
+        details: other numbers that a run gives, and what they mean.
+        name: what it is called, in place of what is told.
+
+    Raises:
+        InvalidDescription: it is something else.
+    """
+    told = {"name": told} if is_text(told) else told
+    fits = (
+        isinstance(told, dict) and all(is_text(v) for v in told.values()) and {*told} <= {"name", "direction", "about"}
+    )
+    require(fits, "metric has a name, a direction and an about, all texts", told)
+    assert isinstance(told, dict)
+    direction = told.get("direction", "minimize")
+    require(direction in ("minimize", "maximize"), "the metric's direction is minimize or maximize", direction)
+    fits = isinstance(details, dict) and all(is_text(k) and is_text(v) for k, v in details.items())
+    require(fits, "details maps names to what they mean", details)
+    assert isinstance(details, dict)
+    return Metric(name or told.get("name", DEFAULT_METRIC), direction, told.get("about", ""), details)
+
+
+def parse_space(data: object) -> Space:
+    """The space that a list of parameters describes. Numbers may be written as people do: 1e-4, 7B, 512k.
+
+    Raises:
+        InvalidDescription, InvalidSpace: it is no such list.
+    """
+    require(isinstance(data, list) and data, "parameters is a list of one or more mappings", data)
+    assert isinstance(data, list)
+    return Space(tuple(parameter_from_dict(_with_numbers(p)) for p in data))
+
+
+def _with_numbers(parameter: object) -> object:
+    """A parameter whose range is in numbers: YAML reads 1e-4 (without a point) as text."""
+    if not isinstance(parameter, Mapping):
+        return parameter
+    fields = dict(parameter)
+    for key in ("low", "high"):
+        fields[key] = as_quantity(fields[key]) if key in fields else None
+    if isinstance(fields.get("levels"), list):
+        fields["levels"] = [as_quantity(v) for v in fields["levels"]]
+    return {k: v for k, v in fields.items() if v is not None}
+
+
+def as_quantity(value: object) -> object:
+    """The number that a text such as 7B or 1e-4 writes, whole where it is; anything else as it is."""
+    if not isinstance(value, str) or (number := try_quantity(value)) is None or not is_number(number):
+        return value
+    return int(number) if number.is_integer() and abs(number) < EXACT else number

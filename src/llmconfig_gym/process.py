@@ -1,0 +1,274 @@
+"""One run of a user's command, watched to its end by a keeper: a process of its own that outlives whoever asked.
+
+`launch` starts the keeper of a job in the job's directory; the keeper runs the command in a process group of its
+own, sends what it prints to a log, ends it after its timeout, and writes how it ended to `ended.json`. So a run
+survives a `kill -9` of the program that launched it, and its exit code is not lost. From the moment of `launch` until
+both keeper and command are gone the job's `lock` is held (the lock is the kernel's, and ends with them, however they
+end): that, never a process id, is how others know whether a job is alive.
+
+The keeper imports nothing but the standard library and starts in a few hundredths of a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from llmconfig_gym.files import write_text
+
+JOB, LOG, LOCK, ENDED = "job.json", "log.txt", ".lock", "ended.json"
+
+GRACE = 5.0
+"""Seconds between asking a command to end (SIGTERM) and ending it (SIGKILL)."""
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from llmconfig_gym.process import _keep; _keep(sys.argv[2])"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command to run once.
+
+    Attributes:
+        argv: the program and its arguments; no shell reads them.
+        env: what is added to the environment.
+        timeout: seconds after which it is ended; None for never.
+        attempt: which attempt at the same work this is, from 1.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        how: `exited`, by itself; `timeout`; `stopped`, because somebody asked for it; `absent`: it could not be started.
+        code: its exit code; minus the signal's number if a signal ended it; None if it could not be started.
+        seconds: how long it ran.
+        message: why it could not be started; else empty.
+    """
+
+    how: Literal["exited", "timeout", "stopped", "absent"]
+    code: int | None
+    seconds: float
+    message: str = ""
+
+
+def run_command(
+    argv: Sequence[str],
+    output: IO[bytes],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    keep_open: Sequence[int] = (),
+    started: Callable[[int], None] | None = None,
+    stop: Callable[[], int] = lambda: 0,
+) -> Ended:
+    """Run a command in a process group of its own until it ends; what is left of the group ends with it.
+
+    Args:
+        output: where its standard output and error go.
+        env: what is added to the environment.
+        keep_open: file descriptors that the command inherits.
+        started: is told the id of the process group.
+        stop: how often somebody has asked it to end: once sends SIGTERM (and SIGKILL after GRACE), twice SIGKILL.
+    """
+    start = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            pass_fds=keep_open,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as problem:  # ValueError: a zero byte in an argument
+        reason = problem.strerror if isinstance(problem, OSError) else None
+        return Ended("absent", None, 0.0, f"{argv[0]} cannot be run: {reason or problem}")
+    how: Literal["exited", "timeout", "stopped"] = "exited"
+    asked: float | None = None
+    try:
+        if started is not None:
+            started(process.pid)
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05 if time.monotonic() - start < 10 else 0.5)
+                break
+            now = time.monotonic()
+            if asked is None and (stop() or (timeout is not None and now - start > timeout)):
+                how, asked = "stopped" if stop() else "timeout", now
+                _signal(process.pid, signal.SIGTERM)
+            elif asked is not None and (now - asked >= GRACE or stop() > 1):
+                _signal(process.pid, signal.SIGKILL)
+    finally:
+        _signal(process.pid, signal.SIGKILL)
+        process.wait()
+    return Ended(how, process.returncode, time.monotonic() - start)
+
+
+def _signal(group: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # nobody is left in it (macOS: only a zombie)
+        os.killpg(group, number)
+
+
+def launch(directory: Path, job: Job) -> None:
+    """Start a job in its directory and return at once. `directory` must exist and hold no job that is alive.
+
+    Traces of an earlier attempt go; its log stays as `log.N.txt`.
+    """
+    import fcntl
+
+    if alive(directory):  # its command has ended, but left something running outside its process group
+        (directory / LOCK).unlink()
+    with (directory / LOCK).open("a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the keeper inherits it
+        (directory / ENDED).unlink(missing_ok=True)
+        if (directory / LOG).exists() and job.attempt > 1:
+            (directory / LOG).replace(directory / f"log.{job.attempt - 1}.txt")
+        write_text(directory / JOB, json.dumps(asdict(job), indent=1) + "\n")
+        lock.truncate(0)
+        root = str(Path(__file__).resolve().parents[1])
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _START, root, str(lock.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=directory,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+        )
+    _keepers.append(keeper)
+
+
+_keepers: list[subprocess.Popen[bytes]] = []
+"""Keepers that this process started: polled so that none stays a zombie."""
+
+
+def alive(directory: Path) -> bool:
+    """Whether a job of this directory is running."""
+    import fcntl
+
+    for keeper in _keepers:
+        keeper.poll()
+    try:
+        with (directory / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def last_job(directory: Path) -> Job | None:
+    """The job that was launched here last; None if none was."""
+    data = _read(directory / JOB)
+    return None if data is None else Job(**{**data, "argv": tuple(data["argv"])})
+
+
+def ended(directory: Path) -> Ended | None:
+    """How the job of this directory ended; None if it runs, or was cut off without a word (kill -9, power)."""
+    data = _read(directory / ENDED)
+    return None if data is None else Ended(**data)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # absent: such a file is whole or absent
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def stop(directory: Path, *, orphan: bool = False) -> None:
+    """Ask the job of this directory to end; returns at once.
+
+    Args:
+        orphan: end the command itself, at once: for one whose keeper is gone.
+    """
+    ids = _ids(directory)
+    if not alive(directory):  # so the ids are not those of strangers
+        return
+    if orphan and len(ids) > 1:
+        _signal(ids[1], signal.SIGKILL)
+    elif ids:
+        with suppress(ProcessLookupError):
+            os.kill(ids[0], signal.SIGTERM)
+
+
+def is_orphan(directory: Path) -> bool:
+    """Whether a command is running here though its keeper is gone (somebody killed it)."""
+    ids = _ids(directory)
+    if len(ids) < 2 or not alive(directory):
+        return False
+    try:
+        os.kill(ids[0], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # the id is a stranger's by now
+        return True
+    return False
+
+
+def _ids(directory: Path) -> list[int]:
+    """The keeper's process id and the command's process group, as far as they are known."""
+    try:
+        return [int(word) for word in (directory / LOCK).read_text().split()]
+    except (OSError, ValueError):
+        return []
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], int]]:
+    """How often this process was asked to end."""
+    count = 0
+
+    def note(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note)
+    yield lambda: count
+
+
+def _keep(descriptor: str) -> None:
+    """The keeper: runs the job of the current directory. It holds the job's lock through an inherited descriptor."""
+    lock = int(descriptor)
+    here = Path.cwd()
+    job = last_job(here)
+    assert job is not None
+    with _asked_to_stop() as asked, (here / LOG).open("wb") as log:
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+        def started(group: int) -> None:
+            os.pwrite(lock, f"{os.getpid()} {group}\n".encode(), 0)
+
+        result = run_command(
+            job.argv,
+            log,
+            env=job.env,
+            cwd=here,
+            timeout=job.timeout,
+            keep_open=(lock,),
+            started=started,
+            stop=asked,
+        )
+    write_text(here / ENDED, json.dumps(asdict(result)) + "\n")
