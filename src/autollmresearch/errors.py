@@ -29,3 +29,15 @@ class BrokenPolicy(ResearchError):
 
 class ResultsMismatch(ResearchError):
     """A results directory holds another benchmark's results, or damaged ones."""
+
+
+class InvalidTarget(ResearchError):
+    """A target's scale cannot be read, or does not fit the evidence."""
+
+
+class EvidenceProblem(ResearchError):
+    """A file of cheaper runs cannot be learned from as it stands."""
+
+
+class StudyProblem(ResearchError):
+    """A study or trial is unknown, in another state than expected, or cannot be read or written."""

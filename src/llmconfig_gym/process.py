@@ -55,7 +55,7 @@ class Ended:
     """How a command ended.
 
     Attributes:
-        how: `exited`, by itself; `timeout`; `stopped`, because somebody asked for it; `absent`: it could not be started.
+        how: `exited` by itself; `timeout`; `stopped`, because somebody asked for it; `absent`: it could not be started.
         code: its exit code; minus the signal's number if a signal ended it; None if it could not be started.
         seconds: how long it ran.
         message: why it could not be started; else empty.

@@ -1,0 +1,1 @@
+"""Studies on real runs: suggest, tell, run; the Optuna sampler."""

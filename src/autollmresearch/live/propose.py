@@ -1,0 +1,105 @@
+"""The next trial of a live study: the policy's proposal, given the cheaper runs and the trials so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from autollmresearch.errors import StudyProblem
+from autollmresearch.evidence.records import CheapRuns, Problem
+from autollmresearch.live.candidates import candidates, nearest_legal
+from autollmresearch.live.spec import Spec
+from autollmresearch.live.study import LiveStudy, LiveTrial
+from autollmresearch.methods import make_policy
+from autollmresearch.policy import Proposal, State, nearest_untried
+from llmconfig_gym.env import read_action
+from llmconfig_gym.errors import InvalidConfig
+from llmconfig_gym.experiment import Outcome
+from llmconfig_gym.parameter import Value
+
+DEFAULT_POLICY = "pooled-gp"
+"""Who proposes when nobody is named."""
+
+BEST_OF_EACH = 5
+"""How many of the best configurations of each cheaper experiment are among the candidates."""
+
+
+def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dict[str, Value]]:
+    """What to try next: the policy's proposal, and its configuration, legal and not tried before.
+
+    A failed trial is known as one that gave no value, with its reason. An open one counts as if it had come out as it
+    was expected to, so that a second proposal beside it goes elsewhere.
+    """
+    space = spec.space
+    told = [nearest_legal(space, space.check(t.config)) for t in trials]
+    best = [nearest_legal(space, c) for runs in spec.cheaper for c in _best(runs, spec)]
+    pool = candidates(space, seed=spec.seed, include=[*told, *best])
+    problem = Problem(spec.task, spec.fidelity, spec.metric, pool, spec.cheaper, spec.budget, spec.clip)
+    outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
+    state = State(problem, outcomes, spec.seed)
+    proposal = make_policy(spec.policy).propose([state])[0]
+    try:
+        wanted = read_action(proposal.config) if isinstance(proposal.config, str) else proposal.config
+        row, exact = pool.find(space.check(wanted))
+    except InvalidConfig as wrong:
+        rows = state.untried()
+        row = int(state.rng().choice(rows if len(rows) else len(pool)))
+        reason = f"{proposal.reasoning} (drawn at random: what was proposed is no configuration: {wrong})".strip()
+        return replace(proposal, reasoning=reason, mean=None, sd=None), pool.config(row)
+    if row in state.told()[0]:
+        config = nearest_untried(state, space.encode(pool.config(row)))
+        reason = f"{proposal.reasoning} (the nearest configuration that was not tried yet)".strip()
+        return replace(proposal, reasoning=reason, mean=None, sd=None), dict(config)
+    return proposal, pool.config(row)
+
+
+def _best(runs: CheapRuns, spec: Spec) -> list[dict[str, Value]]:
+    rows = np.argsort(runs.losses, kind="stable")[:BEST_OF_EACH]
+    return [spec.space.translate(runs.pool.config(int(row)), runs.space) for row in rows]
+
+
+def _outcome(trial: LiveTrial, config: dict[str, Value]) -> Outcome:
+    if trial.status == "complete":
+        return Outcome("measured", config, trial.value, trial.details)
+    if trial.status == "open":
+        return Outcome("measured", config, trial.mean, message="not over yet; the value is what is expected.")
+    return Outcome("measured", config, None, trial.details, f"the run failed: {trial.failure}.")
+
+
+def next_trial(study: LiveStudy, *, another: bool = False) -> tuple[LiveTrial, bool]:
+    """The trial to run now, and whether it is new: the first open one unless `another` is asked for.
+
+    Raises:
+        StudyProblem: the budget is spent.
+    """
+    while True:
+        trials = study.trials()
+        waiting = [t for t in trials if t.status == "open"]
+        if waiting and not another:
+            return waiting[0], False
+        if len(trials) >= study.spec.budget:
+            raise StudyProblem(spent(study, trials))
+        proposal, config = propose(study.spec, trials)
+        trial = study.add(proposal, config, len(trials))
+        if trial is not None:
+            return trial, True
+
+
+def spent(study: LiveStudy, trials: Sequence[LiveTrial]) -> str:
+    """That the budget is spent, and how to go on."""
+    waiting = [str(t.number) for t in trials if t.status == "open"]
+    best = best_trial(study.spec, trials)
+    found = f"the best is trial {best.number} with {study.spec.metric.name} {best.value:.6g}" if best else "none gave a value"
+    open_ones = f"; still open: {', '.join(waiting)}" if waiting else ""
+    return (
+        f"the budget of {study.spec.budget} trials of {study.name} is spent; {found}{open_ones}. "
+        f"To allow more: autollmresearch suggest --study {study.name} --budget {study.spec.budget + 1}"
+    )
+
+
+def best_trial(spec: Spec, trials: Sequence[LiveTrial]) -> LiveTrial | None:
+    """The complete trial with the best value; the first of equals."""
+    complete = [t for t in trials if t.value is not None]
+    return min(complete, key=lambda t: spec.metric.sign * (t.value or 0.0), default=None)

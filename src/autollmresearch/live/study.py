@@ -1,0 +1,332 @@
+"""Live studies: the trials of one expensive experiment, kept in Optuna's storage.
+
+An Optuna study holds all that is needed to go on, wherever the files that it was made from have gone: what is asked
+(`Spec`, a user attribute) and the cheaper runs (a system attribute, for it is large). Each trial carries its
+configuration, the reasoning, the outcome expected and, once told, details or why it failed. A trial is written in one
+transaction: it is there whole or not at all.
+
+Budget: a trial counts from the moment it is proposed, whether it is open, has a value or failed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from autollmresearch.errors import StudyProblem
+from autollmresearch.live.spec import Spec, runs_from_list, runs_to_list
+from llmconfig_gym.errors import GymError, unknown_name
+from llmconfig_gym.parameter import Grid, Simplex
+from llmconfig_gym.space import Config, Space
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+    from autollmresearch.policy import Proposal
+
+SPEC = "autollmresearch"
+"""The study's user attribute that holds its `Spec`."""
+
+EVIDENCE = "autollmresearch:evidence"
+"""The study's system attribute that holds the cheaper runs."""
+
+WITHDRAWN = "withdrawn"
+"""The user attribute of a trial that two processes proposed at once and one of them took back."""
+
+Status: TypeAlias = Literal["open", "complete", "failed"]
+
+
+@dataclass(frozen=True)
+class LiveTrial:
+    """One trial.
+
+    Attributes:
+        number: under which it is told; numbers may have gaps.
+        status: `open` (proposed, not told yet), `complete` or `failed`.
+        config: what to run.
+        value: the metric; None unless complete.
+        reasoning: why it was proposed.
+        mean, sd: the outcome that was expected, and its standard deviation.
+        details: what else was measured.
+        failure: why it failed; empty unless it did.
+        started, ended: when it was proposed and told.
+    """
+
+    number: int
+    status: Status
+    config: Config
+    value: float | None = None
+    reasoning: str = ""
+    mean: float | None = None
+    sd: float | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+    failure: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "trial": self.number,
+            "status": self.status,
+            "config": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()},
+            "value": self.value,
+            "details": dict(self.details),
+            "failure": self.failure,
+            "reasoning": self.reasoning,
+            "expected": self.mean,
+            "expected_sd": self.sd,
+            "started": None if self.started is None else self.started.isoformat(),
+            "ended": None if self.ended is None else self.ended.isoformat(),
+        }
+
+
+class LiveStudy:
+    """A study in its storage; nothing is kept here that is not there."""
+
+    def __init__(self, study: Study, spec: Spec, url: str) -> None:
+        self._study = study
+        self.spec = spec
+        self.url = url
+
+    @property
+    def name(self) -> str:
+        """Its name in the storage."""
+        return str(self._study.study_name)
+
+    def trials(self) -> list[LiveTrial]:
+        """All trials in order."""
+        with _readable(self.url):
+            return [_live(t) for t in self._study.get_trials(deepcopy=False) if not t.user_attrs.get(WITHDRAWN)]
+
+    def add(self, proposal: Proposal, config: Config, known: int) -> LiveTrial | None:
+        """Open a trial with a proposed configuration, unless another process opened one meanwhile.
+
+        Args:
+            config: the proposal's configuration, checked.
+            known: how many trials the proposal took into account.
+
+        Returns:
+            None if there was another: nothing has happened then.
+        """
+        import optuna
+
+        from autollmresearch.live.notes import EXPECTED, EXPECTED_SD, POLICY, REASONING, Explanation, save_trial_note
+
+        attrs = {
+            "config": {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()},
+            POLICY: self.spec.policy,
+            REASONING: proposal.reasoning,
+            EXPECTED: proposal.mean,
+            EXPECTED_SD: proposal.sd,
+        }
+        with _readable(self.url):
+            storage, study_id = self._study._storage, self._study._study_id
+            template = optuna.trial.create_trial(
+                state=optuna.trial.TrialState.RUNNING,
+                params=_params(self.spec.space, config),
+                distributions=_distributions(self.spec.space),
+                user_attrs={k: v for k, v in attrs.items() if v is not None},
+            )
+            trial_id = storage.create_new_trial(study_id, template_trial=template)
+            trial = storage.get_trial(trial_id)
+            earlier = [t for t in self.trials() if t.number < trial.number]
+            if len(earlier) > known:
+                storage.set_trial_user_attr(trial_id, WITHDRAWN, True)
+                self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                return None
+            note = Explanation(self.spec.policy, proposal.reasoning, proposal.mean, proposal.sd)
+            save_trial_note(storage, study_id, trial_id, note.markdown())
+            return _live(trial)
+
+    def tell(self, number: int, value: float, details: Mapping[str, float] | None = None) -> LiveTrial:
+        """Record a trial's outcome.
+
+        Raises:
+            StudyProblem: there is no such trial, it was told before, or the value is not finite.
+        """
+        if not math.isfinite(value):
+            raise StudyProblem(
+                f"{value} is no outcome; if the run diverged or crashed, say so: "
+                f'autollmresearch tell {self.name} {number} --failed "diverged"'
+            )
+        return self._finish(number, value, {"details": dict(details or {})})
+
+    def fail(self, number: int, reason: str, details: Mapping[str, float] | None = None) -> LiveTrial:
+        """Record that a trial failed, and why; it has used its budget, and the next proposal knows."""
+        return self._finish(number, None, {"failure": reason, "details": dict(details or {})})
+
+    def _finish(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> LiveTrial:
+        import optuna
+
+        with _readable(self.url):
+            trial = self.trial(number)
+            if trial.status != "open":
+                had = f"has its value already ({trial.value})" if trial.status == "complete" else "was told as failed"
+                raise StudyProblem(f"trial {number} of {self.name} {had}; nothing was changed")
+            frozen = next(t for t in self._study.get_trials(deepcopy=False) if t.number == number)
+            for key, content in attrs.items():
+                if content:
+                    self._study._storage.set_trial_user_attr(frozen._trial_id, key, content)
+            if value is None:
+                self._study.tell(number, state=optuna.trial.TrialState.FAIL)
+            else:
+                self._study.tell(number, value)
+        return self.trial(number)
+
+    def trial(self, number: int) -> LiveTrial:
+        """One trial. Raises `StudyProblem` if there is none of this number."""
+        trials = self.trials()
+        for trial in trials:
+            if trial.number == number:
+                return trial
+        known = ", ".join(f"{t.number} ({t.status})" for t in trials) or "none yet; ask for one with: suggest"
+        raise StudyProblem(f"study {self.name} has no trial {number}; it has {known}")
+
+    def raise_budget(self, budget: int) -> None:
+        """Allow more trials."""
+        self.spec = replace(self.spec, budget=budget)
+        with _readable(self.url):
+            self._study.set_user_attr(SPEC, self.spec.to_dict())
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep plain JSON data with the study."""
+        with _readable(self.url):
+            self._study.set_user_attr(key, value)
+
+    def recall(self, key: str) -> Any:
+        """What was kept under a key; None if nothing was."""
+        with _readable(self.url):
+            return self._study.user_attrs.get(key)
+
+
+def create_study(name: str, url: str, spec: Spec) -> LiveStudy:
+    """A new study. If another process makes one of the same name at the same time, that one is opened.
+
+    Raises:
+        StudyProblem: the storage cannot be written.
+    """
+    import optuna
+
+    from autollmresearch.live.evidence import FIDELITY
+
+    with _readable(url):
+        storage = _storage(url)
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction=spec.metric.direction, load_if_exists=True
+        )
+        if SPEC not in study.user_attrs:
+            storage.set_study_system_attr(study._study_id, EVIDENCE, runs_to_list(spec.cheaper))
+            study.set_metric_names([spec.metric.name])
+            study.set_user_attr(FIDELITY, dict(spec.fidelity.values))
+            study.set_user_attr(SPEC, spec.to_dict())  # last: what makes it a study of ours
+            return LiveStudy(study, spec, url)
+    return load_study(name, url)
+
+
+def load_study(name: str, url: str) -> LiveStudy:
+    """The study of this name.
+
+    Raises:
+        StudyProblem: there is none ("did you mean"), it was not made by this program, or the storage cannot be read.
+    """
+    import optuna
+
+    with _readable(url):
+        storage = _storage(url)
+        names = study_names(url)
+        if name not in names:
+            raise StudyProblem(f"{unknown_name('study', name, names)} (in {url}; another storage? see --storage)")
+        study = optuna.load_study(storage=storage, study_name=name)
+        data = study.user_attrs.get(SPEC)
+        if data is None:
+            raise StudyProblem(f"{name} in {url} is an Optuna study of somebody else's; choose another --study")
+        try:
+            runs = runs_from_list(storage.get_study_system_attrs(study._study_id)[EVIDENCE])
+            return LiveStudy(study, Spec.from_dict(data, runs), url)
+        except (GymError, KeyError, TypeError, ValueError) as problem:
+            raise StudyProblem(f"what {name} in {url} says of itself cannot be read: {problem}") from None
+
+
+def study_names(url: str) -> list[str]:
+    """The names of all studies in a storage."""
+    import optuna
+
+    with _readable(url):
+        return list(optuna.get_all_study_names(storage=_storage(url)))
+
+
+def _storage(url: str) -> Any:
+    from autollmresearch.live.storage import open_storage
+
+    return open_storage(url)
+
+
+@contextmanager
+def _readable(url: str) -> Iterator[None]:
+    """Turn what a storage says of itself into one clear line."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as problem:
+        raise storage_problem(url, problem) from None
+
+
+def storage_problem(url: str, problem: Exception) -> StudyProblem:
+    """What is wrong with a storage, in one line."""
+    text = str(problem.__cause__ or problem)
+    if "locked" in text:
+        advice = "it is locked: another process is writing to it, or died while doing so; try again in a moment"
+    elif "not a database" in text or "malformed" in text:
+        advice = "it is no SQLite database, or damaged; restore a copy, or choose another --storage"
+    elif "unable to open" in text or "readonly" in text:
+        advice = "it cannot be opened for writing; check the path and its permissions"
+    else:
+        advice = text.splitlines()[0]
+    return StudyProblem(f"storage {url}: {advice}")
+
+
+def _live(t: FrozenTrial) -> LiveTrial:
+    status: dict[str, Status] = {"RUNNING": "open", "WAITING": "open", "COMPLETE": "complete"}
+    attrs = t.user_attrs
+    return LiveTrial(
+        number=t.number,
+        status=status.get(t.state.name, "failed"),
+        config=attrs.get("config", t.params),
+        value=t.value if t.state.name == "COMPLETE" else None,
+        reasoning=attrs.get("reasoning", ""),
+        mean=attrs.get("expected"),
+        sd=attrs.get("expected_sd"),
+        details=attrs.get("details", {}),
+        failure=attrs.get("failure", "") or ("failed" if t.state.name in ("FAIL", "PRUNED") else ""),
+        started=t.datetime_start,
+        ended=t.datetime_complete,
+    )
+
+
+def _distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Under which Optuna's tools see the trials: every number as itself, a mixture as `Space.to_optuna` has it."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    result = space.to_optuna()
+    for p in space.parameters:
+        if isinstance(p, Grid):
+            kind = IntDistribution if p.whole else FloatDistribution
+            result[p.name] = kind(p.levels[0], p.levels[-1], log=p.log)
+    return result
+
+
+def _params(space: Space, config: Config) -> dict[str, Any]:
+    mixtures = tuple(p for p in space.parameters if isinstance(p, Simplex))
+    params = {n: v for n, v in config.items() if not isinstance(v, Mapping)}
+    if mixtures:
+        params |= Space(mixtures).optuna_params(config)
+    return params
