@@ -42,12 +42,14 @@ class Job:
         env: what is added to the environment.
         timeout: seconds after which it is ended; None for never.
         attempt: which attempt at the same work this is, from 1.
+        cuts: how many earlier attempts were cut off without a word.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     attempt: int = 1
+    cuts: int = 0
 
 
 @dataclass(frozen=True)

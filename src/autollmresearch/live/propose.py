@@ -40,9 +40,11 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
     outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
     state = State(problem, outcomes, spec.seed)
     proposal = make_policy(spec.policy).propose([state])[0]
+    action = read_action(proposal.config)
     try:
-        wanted = read_action(proposal.config) if isinstance(proposal.config, str) else proposal.config
-        row, exact = pool.find(space.check(wanted))
+        if isinstance(action, Outcome):
+            raise InvalidConfig(action.message)
+        row, _ = pool.find(space.check(action))
     except InvalidConfig as wrong:
         rows = state.untried()
         row = int(state.rng().choice(rows if len(rows) else len(pool)))

@@ -16,6 +16,7 @@ import numpy as np
 
 from autollmresearch.errors import EvidenceProblem, InvalidTarget
 from autollmresearch.evidence.records import CheapRuns
+from autollmresearch.live.fidelity import fidelity_of
 from autollmresearch.live.target import Scale, extrapolation, target_columns
 from llmconfig_gym.errors import ImportProblem, InvalidConfig, unknown_name
 from llmconfig_gym.experiment import Direction, Experiment, Fidelity, Metric
@@ -99,8 +100,8 @@ def read_evidence(
             raise EvidenceProblem(f"{where}: {problem}") from None
         usable = report.used
     if usable < LEAST:
-        return _priors_only(where, usable, columns, target, scale, space, metric, direction)
-    experiments = [suite.experiment(i) for i in suite.ids]
+        return _priors_only(where, usable, columns, target, space, metric, direction)
+    experiments = [_in_words_of(suite.experiment(i), scale, columns) for i in suite.ids]
     notes = [f"{report.unit} {b.line} of {where} is not used: {b.why}" for b in report.bad[:_MOST]]
     if len(report.bad) > _MOST:
         notes.append(f"{len(report.bad) - _MOST} more rows are not used; llmconfig-gym import --dry-run lists all")
@@ -115,8 +116,7 @@ def read_evidence(
         ranges = "; ".join(f"{p.name} {p.legal()}" for p in space.parameters)
         notes.append(f"no --space: the target is searched in the range of the runs, its best may lie beyond: {ranges}")
     cheaper, left_out = _runs_in(space, experiments, settings, columns, where)
-    values = {**dict(zip(scale.values(), target.values(), strict=True)), **same}
-    fidelity = _target_fidelity(values, columns, [e.fidelity for e in experiments], guess.roles.cost)
+    fidelity = _target_fidelity({**target, **same}, [r.fidelity for r in cheaper], guess.roles.cost)
     told = experiments[0].metric
     notes += [
         *left_out,
@@ -218,23 +218,19 @@ def _unnamed_scales(
     return same
 
 
-def _target_fidelity(
-    values: Mapping[str, float | str], columns: Mapping[str, Column], known: list[Fidelity], cost: Cost | None
-) -> Fidelity:
-    """The target's fidelity; its cost by the rule of the runs, or in proportion to the product of what is scaled.
+def _in_words_of(e: Experiment, scale: Mapping[str, str], columns: Mapping[str, Column]) -> Experiment:
+    """An experiment whose fidelity is named as the target names it."""
+    words = {name: key for key, c in scale.items() for name in (c, columns[c].short)}
+    fidelity = replace(e.fidelity, values={words.get(k, k): v for k, v in e.fidelity.values.items()})
+    return replace(e, fidelity=fidelity)
 
-    Args:
-        values: by column.
-    """
-    shorts = [columns[c].short for c in values]
-    named = {s if shorts.count(s) == 1 else c: v for (c, v), s in zip(values.items(), shorts, strict=True)}
-    product = _product(named)
-    if cost is None or not known:
-        return Fidelity(named, product, "relative cost")
+
+def _target_fidelity(values: Scale, known: list[Fidelity], cost: Cost) -> Fidelity:
+    """The target's fidelity; its cost by the rule of the runs, or in proportion to the product of what is scaled."""
     if cost.rule == "6ND":
-        return Fidelity(named, 6.0 * product, cost.unit)
+        return Fidelity(dict(values), 6.0 * _product(values), cost.unit)
     dearest = max(known, key=lambda f: f.cost)
-    return Fidelity(named, dearest.cost * product / _product(dearest.values), cost.unit)
+    return Fidelity(dict(values), dearest.cost * _product(values) / _product(dearest.values), cost.unit)
 
 
 def _product(values: Scale) -> float:
@@ -336,7 +332,6 @@ def _priors_only(
     usable: int,
     columns: Mapping[str, Column],
     target: Scale,
-    scale: Mapping[str, str],
     space: Space | None,
     metric: str | None,
     direction: Direction | None,
@@ -354,8 +349,5 @@ def _priors_only(
     direction = direction or direction_of(name)
     if direction is None:
         raise EvidenceProblem(f"whether a larger {name} is better cannot be told from it; say --minimize or --maximize")
-    values = dict(zip(scale.values(), target.values(), strict=True))
     note = f"{few}: they are not used, and the proposal rests on priors only"
-    return Evidence(
-        "other", _target_fidelity(values, columns, [], None), Metric(name, direction), space, (), None, (note,)
-    )
+    return Evidence("other", fidelity_of(target), Metric(name, direction), space, (), None, (note,))

@@ -11,14 +11,14 @@ Budget: a trial counts from the moment it is proposed, whether it is open, has a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.live.spec import Spec, runs_from_list, runs_to_list
+from autollmresearch.live.storage import open_storage, storage_problems
 from llmconfig_gym.errors import GymError, unknown_name
 from llmconfig_gym.parameter import Grid, Simplex
 from llmconfig_gym.space import Config, Space
@@ -102,7 +102,7 @@ class LiveStudy:
 
     def trials(self) -> list[LiveTrial]:
         """All trials in order."""
-        with _readable(self.url):
+        with storage_problems(self.url):
             return [_live(t) for t in self._study.get_trials(deepcopy=False) if not t.user_attrs.get(WITHDRAWN)]
 
     def add(self, proposal: Proposal, config: Config, known: int) -> LiveTrial | None:
@@ -126,7 +126,7 @@ class LiveStudy:
             EXPECTED: proposal.mean,
             EXPECTED_SD: proposal.sd,
         }
-        with _readable(self.url):
+        with storage_problems(self.url):
             storage, study_id = self._study._storage, self._study._study_id
             template = optuna.trial.create_trial(
                 state=optuna.trial.TrialState.RUNNING,
@@ -165,7 +165,7 @@ class LiveStudy:
     def _finish(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> LiveTrial:
         import optuna
 
-        with _readable(self.url):
+        with storage_problems(self.url):
             trial = self.trial(number)
             if trial.status != "open":
                 had = f"has its value already ({trial.value})" if trial.status == "complete" else "was told as failed"
@@ -192,17 +192,17 @@ class LiveStudy:
     def raise_budget(self, budget: int) -> None:
         """Allow more trials."""
         self.spec = replace(self.spec, budget=budget)
-        with _readable(self.url):
+        with storage_problems(self.url):
             self._study.set_user_attr(SPEC, self.spec.to_dict())
 
     def remember(self, key: str, value: Any) -> None:
         """Keep plain JSON data with the study."""
-        with _readable(self.url):
+        with storage_problems(self.url):
             self._study.set_user_attr(key, value)
 
     def recall(self, key: str) -> Any:
         """What was kept under a key; None if nothing was."""
-        with _readable(self.url):
+        with storage_problems(self.url):
             return self._study.user_attrs.get(key)
 
 
@@ -210,14 +210,14 @@ def create_study(name: str, url: str, spec: Spec) -> LiveStudy:
     """A new study. If another process makes one of the same name at the same time, that one is opened.
 
     Raises:
-        StudyProblem: the storage cannot be written.
+        StorageProblem: the storage cannot be opened or written.
     """
     import optuna
 
     from autollmresearch.live.evidence import FIDELITY
 
-    with _readable(url):
-        storage = _storage(url)
+    with storage_problems(url):
+        storage = open_storage(url)
         study = optuna.create_study(
             storage=storage, study_name=name, direction=spec.metric.direction, load_if_exists=True
         )
@@ -234,12 +234,13 @@ def load_study(name: str, url: str) -> LiveStudy:
     """The study of this name.
 
     Raises:
-        StudyProblem: there is none ("did you mean"), it was not made by this program, or the storage cannot be read.
+        StudyProblem: there is none ("did you mean"), or it was not made by this program.
+        StorageProblem: the storage cannot be opened.
     """
     import optuna
 
-    with _readable(url):
-        storage = _storage(url)
+    with storage_problems(url):
+        storage = open_storage(url)
         names = study_names(url)
         if name not in names:
             raise StudyProblem(f"{unknown_name('study', name, names)} (in {url}; another storage? see --storage)")
@@ -258,40 +259,8 @@ def study_names(url: str) -> list[str]:
     """The names of all studies in a storage."""
     import optuna
 
-    with _readable(url):
-        return list(optuna.get_all_study_names(storage=_storage(url)))
-
-
-def _storage(url: str) -> Any:
-    from autollmresearch.live.storage import open_storage
-
-    return open_storage(url)
-
-
-@contextmanager
-def _readable(url: str) -> Iterator[None]:
-    """Turn what a storage says of itself into one clear line."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as problem:
-        raise storage_problem(url, problem) from None
-
-
-def storage_problem(url: str, problem: Exception) -> StudyProblem:
-    """What is wrong with a storage, in one line."""
-    text = str(problem.__cause__ or problem)
-    if "locked" in text:
-        advice = "it is locked: another process is writing to it, or died while doing so; try again in a moment"
-    elif "not a database" in text or "malformed" in text:
-        advice = "it is no SQLite database, or damaged; restore a copy, or choose another --storage"
-    elif "unable to open" in text or "readonly" in text:
-        advice = "it cannot be opened for writing; check the path and its permissions"
-    else:
-        advice = text.splitlines()[0]
-    return StudyProblem(f"storage {url}: {advice}")
+    with storage_problems(url):
+        return list(optuna.get_all_study_names(storage=open_storage(url)))
 
 
 def _live(t: FrozenTrial) -> LiveTrial:
