@@ -20,7 +20,7 @@ class InvalidProtocol(ResearchError):
 
 
 class InvalidSettings(ResearchError):
-    """A benchmark's settings cannot be run: nothing selected, or a number out of range."""
+    """The settings of a benchmark or study cannot be run: something missing, unknown or out of range."""
 
 
 class BrokenPolicy(ResearchError):
@@ -41,3 +41,23 @@ class EvidenceProblem(ResearchError):
 
 class StudyProblem(ResearchError):
     """A study or trial is unknown, in another state than expected, or cannot be read or written."""
+
+
+class InvalidFidelity(ResearchError):
+    """A fidelity is not a mapping from names to numbers or words."""
+
+
+class InvalidEvidence(ResearchError):
+    """Something given as evidence is not a study with a fidelity or a set of cheaper runs, or optimises otherwise."""
+
+
+class MultiObjectiveStudy(ResearchError, ValueError):
+    """The sampler was asked for a study of several objectives; it is a ValueError, as Optuna's own samplers raise."""
+
+
+class StorageProblem(ResearchError):
+    """A study's storage is locked, damaged, unreachable or of a kind that is not supported."""
+
+
+class EvidenceIgnored(UserWarning):
+    """A piece of evidence says nothing about this study (no run has a value, or no setting is shared)."""

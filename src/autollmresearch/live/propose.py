@@ -18,6 +18,7 @@ from llmconfig_gym.env import read_action
 from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Value
+from llmconfig_gym.text import number
 
 DEFAULT_POLICY = "pooled-gp"
 """Who proposes when nobody is named."""
@@ -93,7 +94,9 @@ def spent(study: LiveStudy, trials: Sequence[LiveTrial]) -> str:
     """That the budget is spent, and how to go on."""
     waiting = [str(t.number) for t in trials if t.status == "open"]
     best = best_trial(study.spec, trials)
-    found = f"the best is trial {best.number} with {study.spec.metric.name} {best.value:.6g}" if best else "none gave a value"
+    found = "none gave a value"
+    if best is not None and best.value is not None:
+        found = f"the best is trial {best.number} with {study.spec.metric.name} {number(best.value, 5)}"
     open_ones = f"; still open: {', '.join(waiting)}" if waiting else ""
     return (
         f"the budget of {study.spec.budget} trials of {study.name} is spent; {found}{open_ones}. "

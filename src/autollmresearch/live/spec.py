@@ -104,6 +104,11 @@ def runs_from_list(data: Sequence[Mapping[str, Any]]) -> tuple[CheapRuns, ...]:
     return tuple(result)
 
 
+def by_cost(*runs: Sequence[CheapRuns]) -> tuple[CheapRuns, ...]:
+    """All of them, cheapest first."""
+    return tuple(sorted((r for some in runs for r in some), key=lambda r: r.fidelity.cost))
+
+
 def digest(cheaper: Sequence[CheapRuns]) -> str:
     """A SHA-256 that is the same for the same runs; empty for none."""
     if not cheaper:

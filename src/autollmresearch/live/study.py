@@ -11,13 +11,15 @@ Budget: a trial counts from the moment it is proposed, whether it is open, has a
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from autollmresearch.errors import StudyProblem
-from autollmresearch.live.spec import Spec, runs_from_list, runs_to_list
+from autollmresearch.live.spec import Spec, by_cost, runs_from_list, runs_to_list
 from autollmresearch.live.storage import open_storage, storage_problems
 from llmconfig_gym.errors import GymError, unknown_name
 from llmconfig_gym.parameter import Grid, Simplex
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+    from autollmresearch.evidence.records import CheapRuns
     from autollmresearch.policy import Proposal
 
 SPEC = "autollmresearch"
@@ -35,6 +38,9 @@ SPEC = "autollmresearch"
 
 EVIDENCE = "autollmresearch:evidence"
 """The study's system attribute that holds the cheaper runs."""
+
+LATER = "autollmresearch:later"
+"""The study's system attribute that holds cheaper runs made after it (the cheap phases of `run`)."""
 
 WITHDRAWN = "withdrawn"
 """The user attribute of a trial that two processes proposed at once and one of them took back."""
@@ -88,11 +94,18 @@ class LiveTrial:
 
 
 class LiveStudy:
-    """A study in its storage; nothing is kept here that is not there."""
+    """A study in its storage; nothing is kept here that is not there.
 
-    def __init__(self, study: Study, spec: Spec, url: str) -> None:
+    Attributes:
+        spec: what it asks, and all that is known of cheaper runs.
+        evidence: what was known of them when it was made.
+        url: its storage.
+    """
+
+    def __init__(self, study: Study, spec: Spec, url: str, later: tuple[CheapRuns, ...] = ()) -> None:
         self._study = study
-        self.spec = spec
+        self.evidence = spec.cheaper
+        self.spec = replace(spec, cheaper=by_cost(spec.cheaper, later))
         self.url = url
 
     @property
@@ -189,11 +202,17 @@ class LiveStudy:
         known = ", ".join(f"{t.number} ({t.status})" for t in trials) or "none yet; ask for one with: suggest"
         raise StudyProblem(f"study {self.name} has no trial {number}; it has {known}")
 
-    def raise_budget(self, budget: int) -> None:
-        """Allow more trials."""
+    def change_budget(self, budget: int) -> None:
+        """Allow another number of trials."""
         self.spec = replace(self.spec, budget=budget)
         with storage_problems(self.url):
             self._study.set_user_attr(SPEC, self.spec.to_dict())
+
+    def learn(self, later: tuple[CheapRuns, ...]) -> None:
+        """Add cheaper runs that were made after the study; what was added before is replaced."""
+        self.spec = replace(self.spec, cheaper=by_cost(self.evidence, later))
+        with storage_problems(self.url):
+            self._study._storage.set_study_system_attr(self._study._study_id, LATER, runs_to_list(later))
 
     def remember(self, key: str, value: Any) -> None:
         """Keep plain JSON data with the study."""
@@ -207,27 +226,48 @@ class LiveStudy:
 
 
 def create_study(name: str, url: str, spec: Spec) -> LiveStudy:
-    """A new study. If another process makes one of the same name at the same time, that one is opened.
+    """A new study; the one that is there, if another process has just made it.
 
     Raises:
+        StudyProblem: somebody else's study has this name.
         StorageProblem: the storage cannot be opened or written.
     """
     import optuna
 
     from autollmresearch.live.evidence import FIDELITY
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with storage_problems(url):
         storage = open_storage(url)
         study = optuna.create_study(
             storage=storage, study_name=name, direction=spec.metric.direction, load_if_exists=True
         )
-        if SPEC not in study.user_attrs:
+        if SPEC not in study.user_attrs and not study.get_trials(deepcopy=False):
             storage.set_study_system_attr(study._study_id, EVIDENCE, runs_to_list(spec.cheaper))
-            study.set_metric_names([spec.metric.name])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Optuna announces that names of metrics are experimental
+                study.set_metric_names([spec.metric.name])
             study.set_user_attr(FIDELITY, dict(spec.fidelity.values))
-            study.set_user_attr(SPEC, spec.to_dict())  # last: what makes it a study of ours
+            study.set_user_attr(SPEC, spec.to_dict())  # last: now it is a study of ours
             return LiveStudy(study, spec, url)
-    return load_study(name, url)
+    return _of(study, url)
+
+
+def find_study(name: str, url: str) -> LiveStudy | None:
+    """The study of this name; None if there is none, or one whose making was cut off.
+
+    Raises:
+        StudyProblem, StorageProblem: as `create_study`.
+    """
+    import optuna
+
+    with storage_problems(url):
+        if name not in study_names(url):
+            return None
+        study = optuna.load_study(storage=open_storage(url), study_name=name)
+        if SPEC not in study.user_attrs and not study.get_trials(deepcopy=False):
+            return None
+    return _of(study, url)
 
 
 def load_study(name: str, url: str) -> LiveStudy:
@@ -237,22 +277,30 @@ def load_study(name: str, url: str) -> LiveStudy:
         StudyProblem: there is none ("did you mean"), or it was not made by this program.
         StorageProblem: the storage cannot be opened.
     """
-    import optuna
+    study = find_study(name, url) if _exists(url) else None
+    if study is None:
+        known = study_names(url) if _exists(url) else []
+        raise StudyProblem(f"{unknown_name('study', name, known)} (looked in {url}; see --storage)")
+    return study
 
+
+def _exists(url: str) -> bool:
+    """Whether a SQLite file is there already: looking for a study must not make one."""
+    path = url.removeprefix("sqlite:///")
+    return path == url or Path(path).exists()
+
+
+def _of(study: Study, url: str) -> LiveStudy:
     with storage_problems(url):
-        storage = open_storage(url)
-        names = study_names(url)
-        if name not in names:
-            raise StudyProblem(f"{unknown_name('study', name, names)} (in {url}; another storage? see --storage)")
-        study = optuna.load_study(storage=storage, study_name=name)
         data = study.user_attrs.get(SPEC)
-        if data is None:
-            raise StudyProblem(f"{name} in {url} is an Optuna study of somebody else's; choose another --study")
-        try:
-            runs = runs_from_list(storage.get_study_system_attrs(study._study_id)[EVIDENCE])
-            return LiveStudy(study, Spec.from_dict(data, runs), url)
-        except (GymError, KeyError, TypeError, ValueError) as problem:
-            raise StudyProblem(f"what {name} in {url} says of itself cannot be read: {problem}") from None
+        system = study._storage.get_study_system_attrs(study._study_id)
+    if data is None:
+        raise StudyProblem(f"{study.study_name} in {url} is an Optuna study of another program; choose another name")
+    try:
+        later = runs_from_list(system.get(LATER, []))
+        return LiveStudy(study, Spec.from_dict(data, runs_from_list(system[EVIDENCE])), url, later)
+    except (GymError, KeyError, TypeError, ValueError) as problem:
+        raise StudyProblem(f"what {study.study_name} in {url} says of itself cannot be read: {problem}") from None
 
 
 def study_names(url: str) -> list[str]:
@@ -287,9 +335,10 @@ def _distributions(space: Space) -> dict[str, BaseDistribution]:
 
     result = space.to_optuna()
     for p in space.parameters:
-        if isinstance(p, Grid):
-            kind = IntDistribution if p.whole else FloatDistribution
-            result[p.name] = kind(p.levels[0], p.levels[-1], log=p.log)
+        if isinstance(p, Grid) and p.whole:
+            result[p.name] = IntDistribution(int(p.levels[0]), int(p.levels[-1]), log=p.log)
+        elif isinstance(p, Grid):
+            result[p.name] = FloatDistribution(p.levels[0], p.levels[-1], log=p.log)
     return result
 
 
