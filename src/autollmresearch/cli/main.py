@@ -1,16 +1,20 @@
-"""The command line of the researcher: `autollmresearch benchmark | report`."""
+"""The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from autollmresearch.cli import benchmark_command
+from autollmresearch.cli import benchmark_command, run_command, study_commands
 from autollmresearch.errors import ResearchError
-from llmconfig_gym.cli.common import Commands, Parser, run_command
+from llmconfig_gym.cli import common
+from llmconfig_gym.cli.common import Commands, Parser
 from llmconfig_gym.errors import GymError
 
 EXAMPLES = """examples:
+  autollmresearch suggest --from runs.csv --target N=7B,tokens=20B --space space.yaml --budget 3 --study big
+  autollmresearch tell big 0 2.31
+  autollmresearch run study.yaml
   autollmresearch benchmark --out runs/micro
   autollmresearch benchmark --suite steplaw --protocol full,metered:10 --methods random,copy,pooled-gp --out runs/s
   autollmresearch report runs/micro
@@ -19,7 +23,7 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return run_command(build_parser(), argv, (ResearchError, GymError))
+    return common.run_command(build_parser(), argv, (ResearchError, GymError))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,5 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
     )
     commands: Commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    study_commands.register(commands)
+    run_command.register(commands)
     benchmark_command.register(commands)
     return parser

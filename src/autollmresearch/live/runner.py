@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import numpy as np
 
@@ -44,7 +45,17 @@ SETTINGS = "settings.json"
 RUN = "autollmresearch:run"
 """The study's user attribute that says where `run` runs it."""
 
-Say = Callable[[str], None]
+
+class Progress(Protocol):
+    """Who is told how a study goes."""
+
+    def line(self, text: str) -> None:
+        """Something happened."""
+        ...
+
+    def tick(self, text: str) -> None:
+        """How the trial that runs stands; called often."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,11 +67,11 @@ class Stage:
     design: tuple[Config, ...] | None
 
 
-def run_study(settings: RunSettings, say: Say) -> LiveStudy:
+def run_study(settings: RunSettings, progress: Progress) -> LiveStudy:
     """Run what is left of a study, and return it.
 
     Args:
-        say: is told what happens, a line at a time.
+        progress: is told what happens.
 
     Raises:
         StudyProblem: another process runs it, its settings have changed, or the command cannot be started.
@@ -71,14 +82,14 @@ def run_study(settings: RunSettings, say: Say) -> LiveStudy:
     busy = StudyProblem(f"another process is running {settings.name} in {directory}; wait for it, or end it")
     with only_one(directory, busy), _interruptible():
         _claim(settings, directory)
-        study = _target_study(settings, say)
+        study = _target_study(settings, progress)
         cheap: list[CheapRuns] = []
         for index, phase in enumerate(settings.phases, 1):
             stage = _cheap_stage(settings, index, phase, by_cost(study.evidence, cheap))
-            _run_stage(settings, stage, say)
+            _run_stage(settings, stage, progress)
             cheap += _runs_of(stage.study)
         study.learn(tuple(cheap))
-        _run_stage(settings, Stage(study, "target", None), say)
+        _run_stage(settings, Stage(study, "target", None), progress)
     return study
 
 
@@ -103,11 +114,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _target_study(settings: RunSettings, say: Say) -> LiveStudy:
+def _target_study(settings: RunSettings, progress: Progress) -> LiveStudy:
     """The expensive study, made on the first run with what the files of evidence say."""
     study = find_study(settings.name, settings.storage)
     if study is None:
-        study = create_study(settings.name, settings.storage, _target_spec(settings, say))
+        study = create_study(settings.name, settings.storage, _target_spec(settings, progress))
     where = study.recall(RUN)
     if where is None and study.trials():
         raise StudyProblem(f"{settings.name} in {settings.storage} is told by hand; choose another name")
@@ -124,14 +135,14 @@ def _target_study(settings: RunSettings, say: Say) -> LiveStudy:
     return study
 
 
-def _target_spec(settings: RunSettings, say: Say) -> Spec:
+def _target_spec(settings: RunSettings, progress: Progress) -> Spec:
     cheaper: list[CheapRuns] = []
     clip, task = None, settings.task
     for file in settings.evidence:
         metric, direction = settings.metric.name, settings.metric.direction
         found = read_evidence(Path(file), settings.target.values, settings.space, metric=metric, direction=direction)
         for note in found.notes:
-            say(f"note: {note}")
+            progress.line(f"note: {note}")
         cheaper += [_at_target_scale(r, settings.target) for r in found.cheaper]
         clip, task = found.clip or clip, found.task if task == "other" else task
     return Spec(
@@ -201,14 +212,14 @@ def _runs_of(study: LiveStudy) -> list[CheapRuns]:
     return [CheapRuns(spec.fidelity, pool, losses, details)]
 
 
-def _run_stage(settings: RunSettings, stage: Stage, say: Say) -> None:
+def _run_stage(settings: RunSettings, stage: Stage, progress: Progress) -> None:
     """All that is left of a stage: first the trials that were open when an earlier process ended, then new ones."""
     study = stage.study
     while True:
         trials = study.trials()
         waiting = [t for t in trials if t.status == "open"]
         if waiting:
-            _finish(settings, stage, waiting[0], say)
+            _finish(settings, stage, waiting[0], progress)
         elif len(trials) >= study.spec.budget or (stage.design is not None and len(trials) >= len(stage.design)):
             return
         elif stage.design is not None:
@@ -219,14 +230,14 @@ def _run_stage(settings: RunSettings, stage: Stage, say: Say) -> None:
             study.add(proposal, chosen, len(trials))
 
 
-def _finish(settings: RunSettings, stage: Stage, trial: LiveTrial, say: Say) -> None:
+def _finish(settings: RunSettings, stage: Stage, trial: LiveTrial, progress: Progress) -> None:
     """Run an open trial to its end, or take up what is left of an earlier attempt, and tell its outcome."""
     study, spec = stage.study, stage.study.spec
     directory = Path(settings.directory) / "trials" / f"{stage.label}-{trial.number:04d}"
     title = f"[{stage.label} {trial.number + 1}/{spec.budget}]"
-    say(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if stage.design is None else ""))
+    progress.line(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if stage.design is None else ""))
     if process.ended(directory) is None and process.alive(directory):
-        say(f"{title} it still runs; waiting for it")
+        progress.line(f"{title} it still runs; waiting for it")
     while True:
         ended, job = process.ended(directory), process.last_job(directory)
         if ended is not None and ended.how == "absent":
@@ -236,26 +247,26 @@ def _finish(settings: RunSettings, stage: Stage, trial: LiveTrial, say: Say) -> 
         if ended is not None and ended.how != "stopped":
             break
         if ended is None and job is not None and process.alive(directory):
-            _wait(directory, job, say, title)
+            _wait(directory, job, progress, title)
             continue
         cuts = 0 if job is None else job.cuts + (ended is None)
         if cuts > settings.retries:
             reason = f"cut off {cuts} times: its process vanished without a word"
             study.fail(trial.number, reason)
-            say(f"{title} failed: {reason}")
+            progress.line(f"{title} failed: {reason}")
             return
         if cuts and ended is None:
-            say(f"{title} it was cut off; the same configuration is started again")
+            progress.line(f"{title} it was cut off; the same configuration is started again")
         _launch(settings, spec, trial, directory, 1 if job is None else job.attempt + 1, cuts)
     outcome = judge(settings, directory, ended)
     if outcome.value is None:
         study.fail(trial.number, outcome.failure, outcome.details)
-        say(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / process.LOG})")
+        progress.line(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / process.LOG})")
         return
     study.tell(trial.number, outcome.value, outcome.details)
     best = best_trial(spec, study.trials())
     mark = "  best so far" if best is not None and best.number == trial.number else ""
-    say(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
+    progress.line(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
 
 
 def _launch(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path, attempt: int, cuts: int) -> None:
@@ -291,7 +302,7 @@ def _values(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path
     return values
 
 
-def _wait(directory: Path, job: process.Job, say: Say, title: str) -> None:
+def _wait(directory: Path, job: process.Job, progress: Progress, title: str) -> None:
     """Wait until the job of this directory has ended; Ctrl-C ends it."""
     begun = (directory / process.JOB).stat().st_mtime
     pause = 0.02
@@ -300,10 +311,11 @@ def _wait(directory: Path, job: process.Job, say: Say, title: str) -> None:
             late = job.timeout is not None and time.time() - begun > job.timeout
             if late and process.is_orphan(directory):  # nobody else is left to end it
                 process.stop(directory, orphan=True)
+            progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
             time.sleep(pause)
             pause = min(1.2 * pause, 0.5)
     except KeyboardInterrupt:
-        say(f"{title} is being stopped ...")
+        progress.line(f"{title} is being stopped ...")
         while process.ended(directory) is None and process.alive(directory):
             try:
                 process.stop(directory, orphan=process.is_orphan(directory))
@@ -314,6 +326,17 @@ def _wait(directory: Path, job: process.Job, say: Say, title: str) -> None:
             except KeyboardInterrupt:
                 continue
         raise
+
+
+def _last_line(log: Path) -> str:
+    """The last whole line of a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 400))
+            lines = file.read().decode("utf-8", errors="replace").split("\n")[:-1]
+    except OSError:
+        return ""
+    return "".join(c for c in (lines[-1] if lines else "") if c.isprintable())
 
 
 @contextmanager

@@ -261,6 +261,9 @@ def find_study(name: str, url: str) -> LiveStudy | None:
     """
     import optuna
 
+    if not _exists(url):
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with storage_problems(url):
         if name not in study_names(url):
             return None
@@ -277,7 +280,7 @@ def load_study(name: str, url: str) -> LiveStudy:
         StudyProblem: there is none ("did you mean"), or it was not made by this program.
         StorageProblem: the storage cannot be opened.
     """
-    study = find_study(name, url) if _exists(url) else None
+    study = find_study(name, url)
     if study is None:
         known = study_names(url) if _exists(url) else []
         raise StudyProblem(f"{unknown_name('study', name, known)} (looked in {url}; see --storage)")
