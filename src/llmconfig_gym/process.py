@@ -139,7 +139,8 @@ def launch(directory: Path, job: Job) -> None:
 
     if alive(directory):  # its command has ended, but left something running outside its process group
         (directory / LOCK).unlink()
-    with (directory / LOCK).open("a+b") as lock:
+    (directory / LOCK).touch()
+    with (directory / LOCK).open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the keeper inherits it
         (directory / ENDED).unlink(missing_ok=True)
         if (directory / LOG).exists() and job.attempt > 1:

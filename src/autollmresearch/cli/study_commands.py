@@ -350,6 +350,9 @@ def _print_status(study: LiveStudy) -> None:
         rows.append((t.number, t.status, value, expected, *(value_text(t.config[n]) for n in spec.space.names), mark))
     if rows:
         print_table(headers, rows)
+    for t in trials:
+        if t.status == "open" and t.reasoning:
+            print(f"why trial {t.number}: {t.reasoning}")
     print()
 
 

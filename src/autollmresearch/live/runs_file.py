@@ -106,11 +106,12 @@ def read_evidence(
     if len(report.bad) > _MOST:
         notes.append(f"{len(report.bad) - _MOST} more rows are not used; llmconfig-gym import --dry-run lists all")
     if report.diverged:
-        notes.append(f"{report.diverged} runs diverged: each counts as no better than the worst that did not")
+        runs = "1 run" if report.diverged == 1 else f"{report.diverged} runs"
+        notes.append(f"{runs} of {where} diverged: known to be bad, as bad as the worst that did not diverge")
     notes += [f"{c} has one value in {where}, so the target is taken to have it too" for c in same]
-    notes += [
-        f"{r.column} is no parameter of the space; {r.why}" for r in guess.reasons if "beware, it varies" in r.why
-    ]
+    for r in guess.reasons:
+        if "beware, it varies" in r.why:
+            notes.append(f"{r.column} is not in the space but varies: runs that differ only in it count as replicates")
     if space is None:
         space = _space_of(experiments)
         ranges = "; ".join(f"{p.name} {p.legal()}" for p in space.parameters)
