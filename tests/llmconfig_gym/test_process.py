@@ -49,7 +49,9 @@ def finished(directory: Path) -> Ended:
 
 
 def test_a_job_runs_to_its_end_in_its_directory(tmp_path: Path) -> None:
-    code = "import os, sys; print(os.getcwd(), os.environ['WAY'], flush=True); print('bad', file=sys.stderr); sys.exit(3)"
+    code = (
+        "import os, sys; print(os.getcwd(), os.environ['WAY'], flush=True); print('bad', file=sys.stderr); sys.exit(3)"
+    )
     job = python(code, env={"WAY": "a; b"})
     launch(tmp_path, job)
     found = finished(tmp_path)

@@ -81,7 +81,7 @@ def run_study(settings: RunSettings, progress: Progress) -> LiveStudy:
     directory.mkdir(parents=True, exist_ok=True)
     busy = StudyProblem(f"another process is running {settings.name} in {directory}; wait for it, or end it")
     with only_one(directory, busy), _interruptible():
-        _claim(settings, directory)
+        _claim(settings, directory, progress)
         study = _target_study(settings, progress)
         cheap: list[CheapRuns] = []
         for index, phase in enumerate(settings.phases, 1):
@@ -93,19 +93,21 @@ def run_study(settings: RunSettings, progress: Progress) -> LiveStudy:
     return study
 
 
-def _claim(settings: RunSettings, directory: Path) -> None:
+def _claim(settings: RunSettings, directory: Path, progress: Progress) -> None:
     """Save the resolved settings, or make sure that they are those that are saved."""
     path = directory / SETTINGS
     text = json.dumps(settings.to_dict(), indent=1) + "\n"
     if path.is_file():
         before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
-        changed = [k for k in now if before.get(k) != now[k] and k not in MAY_CHANGE]
-        if changed:
-            found = f"{changed[0]} was {_short(before.get(changed[0]))} and is {_short(now[changed[0]])}"
+        changed = [k for k in now if before.get(k) != now[k]]
+        if wrong := [k for k in changed if k not in MAY_CHANGE]:
+            found = f"{wrong[0]} was {_short(before.get(wrong[0]))} and is {_short(now[wrong[0]])}"
             raise StudyProblem(
                 f"{directory} holds {settings.name} with other settings: {found}; put them back, choose another name, "
                 f"or remove the directory to start over (only {', '.join(MAY_CHANGE)} may change)"
             )
+        for key in changed:
+            progress.line(f"note: {key} has changed since the last run of this study")
     write_text(path, text)
 
 

@@ -47,8 +47,8 @@ OWN_NAMES = ("seed", "trial", "dir", "here", "config")
 """Placeholders beside the parameters and what is scaled: the seed, the trial's number, its directory, the directory
 of the settings file, and a JSON file with the whole configuration."""
 
-MAY_CHANGE = ("budget", "timeout", "retries", "env")
-"""Settings that may differ when a study is resumed: they decide no configuration."""
+MAY_CHANGE = ("budget", "timeout", "retries", "env", "command", "source")
+"""Settings that may differ when a study is resumed: they decide no configuration, and a command may need mending."""
 
 Design: TypeAlias = Literal["space-filling", "policy"]
 

@@ -171,7 +171,10 @@ def test_all_runs_diverged(write_runs: Write, sweep: Rows) -> None:
     [
         ("M=7B,tokens=1B", "target: no column is called 'M'; runs.csv has run, N, tokens, lr, batch_size, val_loss"),
         ("N=7B,tokns=1B", "target: no column is called 'tokns'; did you mean 'tokens'?"),
-        ("N=7B", "the target does not say its tokens, which tells runs of runs.csv apart (2 values from 5.0e8 to 2.0e9)"),
+        (
+            "N=7B",
+            "the target does not say its tokens, which tells runs of runs.csv apart (2 values from 5.0e8 to 2.0e9)",
+        ),
         ("N=huge,tokens=1B", "target N=huge: expected a number, as runs.csv has (2 values from 2.5e7 to 1.0e8)"),
         ("N=7B,params=7B,tokens=1B", "target params: N is named twice"),
     ],
@@ -218,9 +221,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: str | Non
 def test_a_setting_outside_the_space_makes_runs_replicates_and_is_said(write_runs: Write, sweep: Rows) -> None:
     found = read(write_runs(), space=Space((LR,)))
     assert found.runs == 6
-    assert (
-        "batch_size is not in the space but varies: runs that differ only in it count as replicates" in found.notes
-    )
+    assert "batch_size is not in the space but varies: runs that differ only in it count as replicates" in found.notes
 
 
 def test_evidence_survives_as_data(write_runs: Write) -> None:

@@ -179,7 +179,9 @@ def test_a_storage_that_is_damaged_or_locked(tmp_path: Path, monkeypatch: pytest
         load_study("big", f"sqlite:///{broken}")
     url = f"sqlite:///{tmp_path / 'busy.db'}"
     monkeypatch.setattr("autollmresearch.live.storage.BUSY_TIMEOUT", 0.1)
-    monkeypatch.setattr("autollmresearch.live.storage.open_storage.__kwdefaults__", {"heartbeat": False, "timeout": 0.1})
+    monkeypatch.setattr(
+        "autollmresearch.live.storage.open_storage.__kwdefaults__", {"heartbeat": False, "timeout": 0.1}
+    )
     study = create_study("big", url, SPEC)
     next_trial(study)
     with sqlite3.connect(tmp_path / "busy.db") as other:
