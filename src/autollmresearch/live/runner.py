@@ -179,7 +179,7 @@ def _cheap_stage(settings: RunSettings, index: int, phase: Phase, known: tuple[C
         metric=settings.metric,
         space=settings.space,
         budget=phase.budget,
-        policy=settings.policy,
+        policy=settings.policy if phase.design == "policy" else phase.design,
         seed=settings.seed,
         cheaper=cheaper,
     )
@@ -361,5 +361,5 @@ def _config_text(config: Config) -> str:
 
 def _time(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

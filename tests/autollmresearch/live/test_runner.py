@@ -167,7 +167,7 @@ def test_a_program_that_does_not_exist_costs_nothing(lab: Any) -> None:
     command = lab.settings["command"]
     path = lab.write(command=["no-such-program", "{lr}", "{way}"])
     for _ in range(2):
-        with pytest.raises(StudyProblem, match="no-such-program cannot be run: .*; mend the command"):
+        with pytest.raises(StudyProblem, match=r"no-such-program cannot be run: .*; mend the command"):
             run(path)
     study, _ = run(lab.write(command=command))
     assert [[t[1] for t in part] for part in history(study)] == [["complete"] * 2] * 2
@@ -179,7 +179,7 @@ def test_a_study_in_which_somebody_else_works_is_left_alone(lab: Any) -> None:
     (lab.root / "runs/tiny").mkdir(parents=True)
     with (
         only_one(lab.root / "runs/tiny", AssertionError()),
-        pytest.raises(StudyProblem, match="another process is running tiny in .*; wait for it, or end it"),
+        pytest.raises(StudyProblem, match=r"another process is running tiny in .*; wait for it, or end it"),
     ):
         run(path)
     assert lab.calls() == []
@@ -188,7 +188,7 @@ def test_a_study_in_which_somebody_else_works_is_left_alone(lab: Any) -> None:
 def test_a_storage_in_which_another_directory_is_run(lab: Any) -> None:
     url = f"sqlite:///{lab.root / 'shared.db'}"
     run(lab.write(storage=url, fidelities=[], budget=1))
-    with pytest.raises(StudyProblem, match="tiny in sqlite.* is run in .*/runs/tiny, not in .*/elsewhere"):
+    with pytest.raises(StudyProblem, match=r"tiny in sqlite.* is run in .*/runs/tiny, not in .*/elsewhere"):
         run(lab.write(directory="elsewhere"))
 
 

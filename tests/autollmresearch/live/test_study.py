@@ -112,7 +112,7 @@ def test_a_proposal_that_came_too_late_is_taken_back(study: LiveStudy) -> None:
 def test_told_twice_unknown_or_not_a_number(study: LiveStudy) -> None:
     next_trial(study)
     for value in (math.nan, math.inf, -math.inf):
-        with pytest.raises(StudyProblem, match="is no outcome; if the run diverged or crashed, say so: .*--failed"):
+        with pytest.raises(StudyProblem, match=r"is no outcome; if the run diverged or crashed, say so: .*--failed"):
             study.tell(0, value)
     assert study.trial(0).status == "open"
     study.tell(0, 2.5)
@@ -159,9 +159,9 @@ def test_studies_that_are_not_there(study: LiveStudy, url: str, tmp_path: Path) 
         load_study("big", f"sqlite:///{nowhere}")
     assert not nowhere.exists()
     optuna.create_study(study_name="theirs", storage=url).add_trial(optuna.create_trial(value=1.0))
-    with pytest.raises(StudyProblem, match="theirs in .* is an Optuna study of another program"):
+    with pytest.raises(StudyProblem, match=r"theirs in .* is an Optuna study of another program"):
         load_study("theirs", url)
-    with pytest.raises(StudyProblem, match="theirs in .* is an Optuna study of another program"):
+    with pytest.raises(StudyProblem, match=r"theirs in .* is an Optuna study of another program"):
         create_study("theirs", url, SPEC)
 
 
@@ -175,7 +175,7 @@ def test_a_study_whose_making_was_cut_off_is_made_again(url: str) -> None:
 def test_a_storage_that_is_damaged_or_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StorageProblem, match="broken.db: the file is no SQLite database"):
+    with pytest.raises(StorageProblem, match=r"broken.db: the file is no SQLite database"):
         load_study("big", f"sqlite:///{broken}")
     url = f"sqlite:///{tmp_path / 'busy.db'}"
     monkeypatch.setattr("autollmresearch.live.storage.BUSY_TIMEOUT", 0.1)
@@ -186,7 +186,7 @@ def test_a_storage_that_is_damaged_or_locked(tmp_path: Path, monkeypatch: pytest
     next_trial(study)
     with sqlite3.connect(tmp_path / "busy.db") as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(StorageProblem, match="busy.db: it is locked by another program"):
+        with pytest.raises(StorageProblem, match=r"busy.db: it is locked by another program"):
             load_study("big", url).tell(0, 1.0)
         other.rollback()
     assert load_study("big", url).tell(0, 1.0).value == 1.0
