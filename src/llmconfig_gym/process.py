@@ -11,6 +11,7 @@ The keeper imports nothing but the standard library and starts in a few hundredt
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -162,6 +163,14 @@ def launch(directory: Path, job: Job) -> None:
 
 _keepers: list[subprocess.Popen[bytes]] = []
 """Keepers that this process started: polled so that none stays a zombie."""
+
+
+@atexit.register
+def _reap() -> None:
+    """A keeper ends a moment after it has written how its command ended."""
+    for keeper in _keepers:
+        with suppress(subprocess.TimeoutExpired):
+            keeper.wait(0.5)
 
 
 def alive(directory: Path) -> bool:
