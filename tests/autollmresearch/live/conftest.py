@@ -98,7 +98,7 @@ def postgres_url() -> Iterator[str]:
     )
     if found is None:
         _missing("PostgreSQL's server programs are not installed (Debian: apt-get install postgresql)")
-    programs = Path(found).parent
+    programs = Path(found).resolve().parent
     home = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 characters
     run_as: dict[str, Any] = {"cwd": home, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     if os.geteuid() == 0:  # the server refuses to run as root
