@@ -26,7 +26,11 @@ JUST_STARTED = 3.0
 PATIENCE = 10.0
 """Seconds for which a claim is waited for to become final: its worker needs milliseconds, or was killed."""
 
-POLL = 0.02
+TURN = 0.1
+"""Seconds between looks at whether it is our turn."""
+
+SETTLE = 0.02
+"""Seconds between looks at whether another claim is final."""
 
 
 def wait_for_lower(study: Study, trial: FrozenTrial) -> None:
@@ -40,29 +44,38 @@ def wait_for_lower(study: Study, trial: FrozenTrial) -> None:
             return
         if now != silent:  # one of them has chosen: the others wait their turn as we do
             silent, deadline = now, time.monotonic() + JUST_STARTED
-        time.sleep(POLL)
+        time.sleep(TURN)
 
 
-def claim(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
-    """Claim these values for a trial; False, and no claim is left, if another trial has them."""
+def claim(study: Study, trial: FrozenTrial, params: Mapping[str, Any], expected: float | None = None) -> bool:
+    """Claim these values for a trial; False, and no claim is left, if another trial has them.
+
+    Args:
+        study, trial: whose.
+        params: the values, as Optuna knows them.
+        expected: the outcome that other workers are to count on until the trial has finished.
+    """
     _write(study, trial, params, final=False)
     deadline = time.monotonic() + PATIENCE
     while rivals := [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and _has(t, params)]:
         if any(t.number < trial.number or _is_final(t) for t in rivals) or time.monotonic() > deadline:
             _write(study, trial, {}, final=False)
             return False
-        time.sleep(POLL)
-    keep(study, trial, params)
+        time.sleep(SETTLE)
+    keep(study, trial, params, expected)
     return True
 
 
-def keep(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> None:
+def keep(study: Study, trial: FrozenTrial, params: Mapping[str, Any], expected: float | None = None) -> None:
     """Settle on these values, whoever else has them: there are no others left, or they were drawn at random."""
-    _write(study, trial, params, final=True)
+    _write(study, trial, params, final=True, expected=expected)
 
 
-def _write(study: Study, trial: FrozenTrial, params: Mapping[str, Any], *, final: bool) -> None:
-    study._storage.set_trial_system_attr(trial._trial_id, CLAIM, {"params": dict(params), "final": final})
+def _write(
+    study: Study, trial: FrozenTrial, params: Mapping[str, Any], *, final: bool, expected: float | None = None
+) -> None:
+    claimed: dict[str, Any] = {"params": dict(params), "final": final, "expected": expected}
+    study._storage.set_trial_system_attr(trial._trial_id, CLAIM, claimed)
 
 
 def _running(study: Study) -> list[FrozenTrial]:

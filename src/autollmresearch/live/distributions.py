@@ -87,6 +87,12 @@ class SearchSpace:
                 result[p.name] = (alone, own)
         return result
 
+    @cached_property
+    def rounds(self) -> bool:
+        """Whether `write` may round: a range has so many steps that its parameter ignores them."""
+        ranges = {p.name for p in self.space.parameters if isinstance(p, Integer | Real)}
+        return any(getattr(d, "step", None) not in (None, 1) for n, d in self.distributions.items() if n in ranges)
+
     def same_as(self, other: SearchSpace) -> bool:
         """Whether both are the same space, known to Optuna in the same way."""
         return self.space == other.space and dict(self.distributions) == dict(other.distributions)
@@ -110,7 +116,10 @@ class SearchSpace:
         """`read` for one parameter; None if `params` lacks it."""
         alone, own = self._own.get(p.name, (None, {}))
         if alone is not None and all(n in params and known_as.get(n) == d for n, d in own.items()):
-            return alone.from_optuna(params)[p.name]
+            try:
+                return p.check(alone.from_optuna(params)[p.name])
+            except (TypeError, ValueError, IndexError) as problem:  # a queued trial may hold anything
+                raise InvalidConfig(f"{p.name}: no value of Optuna's stands for one ({problem})") from None
         return p.check(self._label(p, params[p.name])) if p.name in params else None
 
     def write(self, config: Config) -> dict[str, Any]:
@@ -120,26 +129,24 @@ class SearchSpace:
             if p.name in self._own:
                 alone, own = self._own[p.name]
                 params |= {n: legal_value(own[n], v) for n, v in alone.optuna_params(config).items()}
-            elif p.name in self.distributions:
-                params[p.name] = legal_value(self.distributions[p.name], config[p.name])
-            else:
-                params[p.name] = config[p.name]
+                continue
+            value = next((c for c, ours in self._choices(p) if ours == config[p.name]), config[p.name])
+            known = self.distributions.get(p.name)
+            params[p.name] = value if known is None else legal_value(known, value)
         return params
+
+    def _choices(self, p: Parameter) -> list[tuple[object, str | bool]]:
+        """The choices of a categorical as Optuna has them, each with what the parameter calls it; else none."""
+        choices = getattr(self.distributions.get(p.name), "choices", ())
+        if not isinstance(p, Categorical) or len(choices) != len(p.choices):
+            return []
+        return list(zip(choices, p.choices, strict=True))
 
     def _label(self, p: Parameter, value: object) -> object:
         """A value as users write it in the words of its parameter."""
-        from optuna.distributions import CategoricalDistribution
-
         if isinstance(p, Integer) and isinstance(value, float) and math.isfinite(value):
             return round(value)
-        if not isinstance(p, Categorical):
-            return value
-        known = self.distributions.get(p.name)
-        if isinstance(known, CategoricalDistribution) and len(known.choices) == len(p.choices):
-            for choice, ours in zip(known.choices, p.choices, strict=True):
-                if _same_choice(choice, value):
-                    return ours
-        return value
+        return next((ours for choice, ours in self._choices(p) if _same_choice(choice, value)), value)
 
 
 def parameter_of(name: str, distribution: BaseDistribution) -> Parameter:

@@ -1,21 +1,20 @@
 """A study's trials as a policy reads them: finished ones as outcomes, unfinished ones as provisional outcomes.
 
 Trials that other workers are running, and those waiting in the queue, are told with the outcome that was expected of
-them plus one standard deviation ("kriging believer", Ginsbourger, Le Riche and Carraro 2010, made a little
-pessimistic), so that eight workers do not all go to one place. A failed or pruned trial is an outcome without a
-value, which policies read as the worst known. A trial that was lost with its worker and is run again is neither.
+them ("kriging believer", Ginsbourger, Le Riche and Carraro 2010), made worse by one standard deviation, so that eight
+workers do not all go to one place. A failed or pruned trial is an outcome without a value, which policies read as the
+worst known. A trial that was lost with its worker and is run again is neither.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.live.distributions import SearchSpace
-from autollmresearch.live.notes import EXPECTED, EXPECTED_SD
 from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Value
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 CLAIM = "autollmresearch:claim"
-"""System attribute of a trial: `{"params": {...}, "final": bool}`, what it is about to be given (see claims.py)."""
+"""System attribute of a trial: what it is given, whether that is final, and the outcome to count on (claims.py)."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,13 @@ class History:
         return [o.config for o in self.outcomes if o.config is not None]
 
 
-def read_history(trials: Sequence[FrozenTrial], number: int, space: SearchSpace, sign: float) -> History:
+def read_history(trials: Sequence[FrozenTrial], number: int, space: SearchSpace) -> History:
     """The history that trial `number` is proposed from.
 
     Args:
         trials: all trials of the study, by number.
         number: the trial that is being proposed.
         space: the search space; trials that cannot be placed in it are left out.
-        sign: 1 where smaller values are better, -1 where greater ones are.
     """
     lost = {n for t in trials for n in t.system_attrs.get("retry_history", ())}
     finished: list[Outcome] = []
@@ -72,7 +70,7 @@ def read_history(trials: Sequence[FrozenTrial], number: int, space: SearchSpace,
         else:
             unfinished.append((trial, config))
     values = [o.value for o in finished if o.value is not None]
-    pending = tuple(Outcome("measured", c, _provisional(t, values, sign), message="running.") for t, c in unfinished)
+    pending = tuple(Outcome("measured", c, _provisional(t, values), message="running.") for t, c in unfinished)
     return History(tuple(finished), pending)
 
 
@@ -100,9 +98,9 @@ def _value(trial: FrozenTrial) -> float | None:
     return trial.value
 
 
-def _provisional(trial: FrozenTrial, values: Iterable[float], sign: float) -> float | None:
-    """What an unfinished trial counts as: a little worse than expected, else the median so far, else unknown."""
-    mean, sd = trial.user_attrs.get(EXPECTED), trial.user_attrs.get(EXPECTED_SD)
-    if isinstance(mean, int | float):
-        return mean + sign * (sd if isinstance(sd, int | float) else 0.0)
-    return statistics.median(known) if (known := list(values)) else None
+def _provisional(trial: FrozenTrial, values: Sequence[float]) -> float | None:
+    """What an unfinished trial counts as: what its claim says, else the median so far, else unknown."""
+    expected = trial.system_attrs.get(CLAIM, {}).get("expected")
+    if isinstance(expected, int | float):
+        return float(expected)
+    return statistics.median(values) if values else None

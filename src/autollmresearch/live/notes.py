@@ -41,6 +41,10 @@ class Explanation:
     sd: float | None = None
     known: str = ""
 
+    def pessimistic(self, sign: float) -> float | None:
+        """The outcome expected, made worse by its standard deviation; `sign` is 1 where smaller is better, else -1."""
+        return None if self.mean is None else self.mean + sign * (self.sd or 0.0)
+
     def markdown(self) -> str:
         """The note. What a model wrote is shown as text: its `<` cannot become a tag."""
         lines = [html.escape(self.reasoning, quote=False)]

@@ -3,7 +3,7 @@ known, so that a policy fits what it fits per problem once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,7 +42,7 @@ class Prepared:
 
     def __post_init__(self) -> None:
         self._best = [config for runs in self.cheaper for config in _best_of(runs, self.target.space)]
-        self._pool = candidates(self.target.space, include=self._best)
+        self._pool = self._candidates(self._best)
 
     def problem(self, history: History, budget: int) -> Problem:
         """The problem whose pool also holds what was tried though it was no candidate (a user's own trials).
@@ -56,10 +56,21 @@ class Prepared:
         while budget <= len(tried):
             budget *= 2
         if self._last is None or added != self._added or self._last.budget != budget:
-            pool = candidates(self.target.space, include=[*self._best, *added]) if added else self._pool
+            pool = self._candidates([*self._best, *added]) if added else self._pool
             self._added = added
             self._last = Problem(self.task, self.fidelity, self.metric, pool, self.cheaper, budget)
         return self._last
+
+    def _candidates(self, include: Iterable[Mapping[str, Value]]) -> Pool:
+        """Candidates, each of which is still itself once Optuna has it: a fine step rounds some to one."""
+        pool = candidates(self.target.space, include=include)
+        if not self.target.rounds:
+            return pool
+        kept: dict[str, Mapping[str, Value]] = {}
+        for row in range(len(pool)):
+            params = self.target.write(pool.config(row))
+            kept.setdefault(repr(params), self.target.read(params, self.target.distributions))
+        return Pool.from_configs(self.target.space, kept.values())
 
 
 def _best_of(runs: CheapRuns, space: Space) -> Iterator[Mapping[str, Value]]:

@@ -155,25 +155,24 @@ class AutoLLMSampler(BaseSampler):
 
     def _propose(self, study: Study, trial: FrozenTrial, target: SearchSpace) -> dict[str, Any]:
         """Values for this trial that no other trial has, with the reason kept beside them."""
-        wait_for_lower(study, trial)
         prepared = self._prepare(study, target)
+        wait_for_lower(study, trial)
         for _ in range(ATTEMPTS):
-            history = read_history(study.get_trials(deepcopy=False), trial.number, target, prepared.metric.sign)
+            history = read_history(study.get_trials(deepcopy=False), trial.number, target)
             with self._lock:
-                problem = prepared.problem(history, self._budget)
-                state = State(problem, history.outcomes, self._seed_of(trial))
+                state = State(prepared.problem(history, self._budget), history.outcomes, self._seed_of(trial))
                 config, explanation = self._ask(state, history)
-            params = target.write(config)
-            self._explain(study, trial, explanation)
+            params, expected = target.write(config), explanation.pessimistic(prepared.metric.sign)
             if len(state.untried()) == 0:
-                keep(study, trial, params)
-                return params
-            if claim(study, trial, params):
-                return params
-        reason = "Drawn at random: other workers took every configuration proposed."
-        self._explain(study, trial, Explanation("random", reason))
+                keep(study, trial, params, expected)
+            elif not claim(study, trial, params, expected):
+                continue
+            self._explain(study, trial, explanation)
+            return params
         params = {n: self._draw(study, trial, n, d) for n, d in target.distributions.items()}
         keep(study, trial, params)
+        reason = "Drawn at random: other workers took every configuration proposed."
+        self._explain(study, trial, Explanation("random", reason))
         return params
 
     def _ask(self, state: State, history: History) -> tuple[Mapping[str, Value], Explanation]:

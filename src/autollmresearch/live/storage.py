@@ -56,7 +56,11 @@ def open_storage(url: str, *, heartbeat: bool = False, timeout: float = BUSY_TIM
         if heartbeat:
             retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
             alive = {"heartbeat_interval": HEARTBEAT, "grace_period": GRACE, "heartbeat_stale_trial_callback": retry}
-        return RDBStorage(address, engine_kwargs=arguments, **alive)
+        _check_sqlite(address, arguments)
+        try:
+            return RDBStorage(address, engine_kwargs=arguments, **alive)
+        except (RuntimeError, AssertionError) as problem:  # written by another version of Optuna
+            raise StorageProblem(_say(_without_password(url), problem)) from problem
 
 
 @contextmanager
@@ -80,8 +84,27 @@ def storage_problems(url: str) -> Iterator[None]:
         raise StorageProblem(
             f"{place}: the database driver is not installed; pip install 'autollmresearch[postgres]'"
         ) from problem
-    except (SQLAlchemyError, RuntimeError, AssertionError) as problem:
+    except SQLAlchemyError as problem:
         raise StorageProblem(_say(place, problem)) from problem
+
+
+def _check_sqlite(url: str, arguments: dict[str, Any]) -> None:
+    """Refuses a SQLite file that is damaged or another program's, before anything is written to it."""
+    import sqlalchemy
+
+    if not url.startswith("sqlite"):
+        return
+    engine = sqlalchemy.create_engine(url, **arguments)
+    try:
+        with engine.connect() as connection:
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+            sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    finally:
+        engine.dispose()
+    if sound != "ok":
+        raise StorageProblem(f"{url}: {_DAMAGED} ({' '.join(str(sound).split())})")
+    if tables and not {"studies", "version_info"} <= tables:
+        raise StorageProblem(f"{url}: {_FOREIGN} (its tables: {', '.join(sorted(tables)[:5])})")
 
 
 def _engine(url: str, timeout: float) -> tuple[str, dict[str, Any]]:
@@ -114,14 +137,16 @@ def _without_password(url: str) -> str:
         return repr(url)
 
 
+_DAMAGED = "the file is damaged; restore a copy, or move it away to begin anew"
+_FOREIGN = "the database is no storage of studies; name another file"
 _SAID = (
     ("database is locked", "it is locked by another program; wait for it or close it"),
     ("file is not a database", "the file is no SQLite database; move it away or name another one"),
-    ("malformed", "the file is damaged; restore a copy, or move it away to begin anew"),
+    ("malformed", _DAMAGED),
     ("unable to open database file", "the file cannot be opened; does its directory exist, and may you write there?"),
     ("readonly database", "the file is read-only; change its permissions or copy it elsewhere"),
     ("disk is full", "the disk is full"),
-    ("no such table", "the database is no storage of studies; move it away or name another file"),
+    ("no such table", _FOREIGN),
 )
 
 
