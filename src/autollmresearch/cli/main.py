@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from autollmresearch.cli import benchmark_command, run_command, study_commands
+from autollmresearch.cli import benchmark_command, run_command, study_commands, suggest_command
 from autollmresearch.errors import ResearchError
 from llmconfig_gym.cli import common
 from llmconfig_gym.cli.common import Commands, Parser
@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
     )
     commands: Commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    suggest_command.register(commands)
     study_commands.register(commands)
     run_command.register(commands)
     benchmark_command.register(commands)

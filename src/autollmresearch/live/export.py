@@ -16,7 +16,8 @@ import numpy as np
 from autollmresearch.errors import StudyProblem
 from autollmresearch.evidence.records import CheapRuns
 from autollmresearch.live.runner import RUN
-from autollmresearch.live.study import LiveStudy, LiveTrial, load_study
+from autollmresearch.live.study import LiveStudy, load_study
+from autollmresearch.live.trial import LiveTrial
 from llmconfig_gym.experiment import Experiment, Fidelity, Level
 from llmconfig_gym.files import whole_file
 from llmconfig_gym.importing.levels import experiment_ids, split_levels

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from autollmresearch.errors import StudyProblem
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.live.candidates import candidates, nearest_legal
 from autollmresearch.live.spec import Spec
-from autollmresearch.live.study import LiveStudy, LiveTrial
+from autollmresearch.live.study import LiveStudy
+from autollmresearch.live.trial import LiveTrial
 from autollmresearch.methods import make_policy
 from autollmresearch.policy import Proposal, State, nearest_untried
 from llmconfig_gym.env import read_action
@@ -22,6 +25,9 @@ from llmconfig_gym.text import number
 
 DEFAULT_POLICY = "pooled-gp"
 """Who proposes when nobody is named."""
+
+PATIENCE = 1.0
+"""Seconds within which a process that proposed too late takes its trial back."""
 
 BEST_OF_EACH = 5
 """How many of the best configurations of each cheaper experiment are among the candidates."""
@@ -77,17 +83,26 @@ def next_trial(study: LiveStudy, *, another: bool = False) -> tuple[LiveTrial, b
     Raises:
         StudyProblem: the budget is spent.
     """
+    patience = time.monotonic() + PATIENCE
     while True:
         trials = study.trials()
         waiting = [t for t in trials if t.status == "open"]
         if waiting and not another:
             return waiting[0], False
         if len(trials) >= study.spec.budget:
-            raise StudyProblem(spent(study, trials))
+            if time.monotonic() > patience or not any(_just_opened(t) for t in waiting):
+                raise StudyProblem(spent(study, trials))
+            time.sleep(0.1)
+            continue
         proposal, config = propose(study.spec, trials)
-        trial = study.add(proposal, config, len(trials))
+        trial = study.add(proposal, config, trials)
         if trial is not None:
             return trial, True
+
+
+def _just_opened(trial: LiveTrial) -> bool:
+    """Whether another process may be about to take this trial back."""
+    return trial.started is not None and abs((datetime.now() - trial.started).total_seconds()) < PATIENCE
 
 
 def spent(study: LiveStudy, trials: Sequence[LiveTrial]) -> str:

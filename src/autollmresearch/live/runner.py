@@ -11,51 +11,34 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 import numpy as np
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.evidence.records import CheapRuns
+from autollmresearch.live.attempts import Progress, finish, trial_directory
 from autollmresearch.live.candidates import candidates
 from autollmresearch.live.fidelity import fidelity_of
-from autollmresearch.live.outcome import REPORT, REPORT_VARIABLE, judge
-from autollmresearch.live.propose import best_trial, propose
+from autollmresearch.live.propose import propose
 from autollmresearch.live.runs_file import read_evidence
-from autollmresearch.live.settings import MAY_CHANGE, Phase, RunSettings, placeholders
+from autollmresearch.live.settings import MAY_CHANGE, Phase, RunSettings
 from autollmresearch.live.spec import Spec, by_cost
-from autollmresearch.live.study import LiveStudy, LiveTrial, create_study, find_study
+from autollmresearch.live.study import LiveStudy, create_study, find_study
 from autollmresearch.policy import Proposal
-from llmconfig_gym import process
 from llmconfig_gym.experiment import Fidelity
 from llmconfig_gym.files import only_one, write_text
-from llmconfig_gym.parameter import Value
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config
-from llmconfig_gym.template import Template
-from llmconfig_gym.text import number, value_text
+from llmconfig_gym.text import value_text
 
 SETTINGS = "settings.json"
 RUN = "autollmresearch:run"
 """The study's user attribute that says where `run` runs it."""
-
-
-class Progress(Protocol):
-    """Who is told how a study goes."""
-
-    def line(self, text: str) -> None:
-        """Something happened."""
-        ...
-
-    def tick(self, text: str) -> None:
-        """How the trial that runs stands; called often."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +70,7 @@ def run_study(settings: RunSettings, progress: Progress) -> LiveStudy:
         for index, phase in enumerate(settings.phases, 1):
             stage = _cheap_stage(settings, index, phase, by_cost(study.evidence, cheap))
             _run_stage(settings, stage, progress)
-            cheap += _runs_of(stage.study)
+            cheap.append(_runs_of(settings, stage))
         study.learn(tuple(cheap))
         _run_stage(settings, Stage(study, "target", None), progress)
     return study
@@ -103,8 +86,8 @@ def _claim(settings: RunSettings, directory: Path, progress: Progress) -> None:
         if wrong := [k for k in changed if k not in MAY_CHANGE]:
             found = f"{wrong[0]} was {_short(before.get(wrong[0]))} and is {_short(now[wrong[0]])}"
             raise StudyProblem(
-                f"{directory} holds {settings.name} with other settings: {found}; put them back, choose another name, "
-                f"or remove the directory to start over (only {', '.join(MAY_CHANGE)} may change)"
+                f"{directory} holds {settings.name} with other settings: {found}; put them back, or choose another "
+                f"name (only {', '.join(MAY_CHANGE)} may change)"
             )
         for key in changed:
             progress.line(f"note: {key} has changed since the last run of this study")
@@ -202,16 +185,24 @@ def _space_filling(settings: RunSettings, index: int, count: int) -> tuple[Confi
     return tuple(pool.config(int(row)) for row in rows[:count])
 
 
-def _runs_of(study: LiveStudy) -> list[CheapRuns]:
-    """What a phase gave, as evidence. A failed run counts as the worst that did not fail; nothing if all failed."""
-    spec, trials = study.spec, study.trials()
+def _runs_of(settings: RunSettings, stage: Stage) -> CheapRuns:
+    """What a cheap phase gave, as evidence. A failed run counts as the worst that did not fail.
+
+    Raises:
+        StudyProblem: all failed: the expensive trials would be spent for nothing.
+    """
+    spec, trials = stage.study.spec, stage.study.trials()
     finite = [spec.metric.sign * t.value for t in trials if t.value is not None]
     if not finite:
-        return []
+        raise StudyProblem(
+            f"all {len(trials)} cheap runs at {spec.fidelity.text()} failed, the last with {trials[-1].failure!r} (see "
+            f"{trial_directory(settings, stage.label, trials[-1])}), so no expensive trial is started; mend the "
+            "command and start again under another name"
+        )
     losses = np.array([max(finite) if t.value is None else spec.metric.sign * t.value for t in trials])
     pool = Pool.from_configs(spec.space, [spec.space.check(t.config) for t in trials])
     details = {d: np.array([t.details.get(d, np.nan) for t in trials]) for d in spec.metric.details}
-    return [CheapRuns(spec.fidelity, pool, losses, details)]
+    return CheapRuns(spec.fidelity, pool, losses, details)
 
 
 def _run_stage(settings: RunSettings, stage: Stage, progress: Progress) -> None:
@@ -221,124 +212,15 @@ def _run_stage(settings: RunSettings, stage: Stage, progress: Progress) -> None:
         trials = study.trials()
         waiting = [t for t in trials if t.status == "open"]
         if waiting:
-            _finish(settings, stage, waiting[0], progress)
+            finish(settings, study, stage.label, waiting[0], progress)
         elif len(trials) >= study.spec.budget or (stage.design is not None and len(trials) >= len(stage.design)):
             return
         elif stage.design is not None:
             config = stage.design[len(trials)]
-            study.add(Proposal(config, f"point {len(trials) + 1} of a space-filling design"), config, len(trials))
+            study.add(Proposal(config), config, trials)
         else:
             proposal, chosen = propose(study.spec, trials)
-            study.add(proposal, chosen, len(trials))
-
-
-def _finish(settings: RunSettings, stage: Stage, trial: LiveTrial, progress: Progress) -> None:
-    """Run an open trial to its end, or take up what is left of an earlier attempt, and tell its outcome."""
-    study, spec = stage.study, stage.study.spec
-    directory = Path(settings.directory) / "trials" / f"{stage.label}-{trial.number:04d}"
-    title = f"[{stage.label} {trial.number + 1}/{spec.budget}]"
-    progress.line(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if stage.design is None else ""))
-    if process.ended(directory) is None and process.alive(directory):
-        progress.line(f"{title} it still runs; waiting for it")
-    while True:
-        ended, job = process.ended(directory), process.last_job(directory)
-        if ended is not None and ended.how == "absent":
-            (directory / process.ENDED).unlink()
-            (directory / process.JOB).unlink()
-            raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
-        if ended is not None and ended.how != "stopped":
-            break
-        if ended is None and job is not None and process.alive(directory):
-            _wait(directory, job, progress, title)
-            continue
-        cuts = 0 if job is None else job.cuts + (ended is None)
-        if cuts > settings.retries:
-            reason = f"cut off {cuts} times: its process vanished without a word"
-            study.fail(trial.number, reason)
-            progress.line(f"{title} failed: {reason}")
-            return
-        if cuts and ended is None:
-            progress.line(f"{title} it was cut off; the same configuration is started again")
-        _launch(settings, spec, trial, directory, 1 if job is None else job.attempt + 1, cuts)
-    outcome = judge(settings, directory, ended)
-    if outcome.value is None:
-        study.fail(trial.number, outcome.failure, outcome.details)
-        progress.line(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / process.LOG})")
-        return
-    study.tell(trial.number, outcome.value, outcome.details)
-    best = best_trial(spec, study.trials())
-    mark = "  best so far" if best is not None and best.number == trial.number else ""
-    progress.line(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
-
-
-def _launch(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path, attempt: int, cuts: int) -> None:
-    """Start the command in the trial's directory, which keeps what earlier attempts left, but for their results."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for stale in (REPORT, settings.source.file):
-        if stale:
-            (directory / stale).unlink(missing_ok=True)
-    config = {"config": dict(trial.config), "fidelity": dict(spec.fidelity.values), "seed": settings.seed}
-    write_text(directory / "config.json", json.dumps(config, indent=1) + "\n")
-    values = _values(settings, spec, trial, directory)
-    argv = Template(settings.command).fill(values)
-    env = {k: Template((v,)).fill(values)[0] for k, v in settings.env.items()}
-    env[REPORT_VARIABLE] = str(directory / REPORT)
-    process.launch(directory, process.Job(tuple(argv), env, settings.timeout, attempt, cuts))
-
-
-def _values(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path) -> dict[str, Value]:
-    """What the command's placeholders stand for."""
-    values: dict[str, Value] = {
-        **spec.fidelity.values,
-        "seed": settings.seed,
-        "trial": trial.number,
-        "dir": str(directory),
-        "here": settings.here,
-        "config": str(directory / "config.json"),
-    }
-    for name, value in trial.config.items():
-        if isinstance(value, Mapping):
-            values |= dict(zip(placeholders(name, spec.space), (value[c] for c in value), strict=True))
-        else:
-            values[name] = value
-    return values
-
-
-def _wait(directory: Path, job: process.Job, progress: Progress, title: str) -> None:
-    """Wait until the job of this directory has ended; Ctrl-C ends it."""
-    begun = (directory / process.JOB).stat().st_mtime
-    pause = 0.02
-    try:
-        while process.ended(directory) is None and process.alive(directory):
-            late = job.timeout is not None and time.time() - begun > job.timeout
-            if late and process.is_orphan(directory):  # nobody else is left to end it
-                process.stop(directory, orphan=True)
-            progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
-            time.sleep(pause)
-            pause = min(1.2 * pause, 0.5)
-    except KeyboardInterrupt:
-        progress.line(f"{title} is being stopped ...")
-        while process.ended(directory) is None and process.alive(directory):
-            try:
-                process.stop(directory, orphan=process.is_orphan(directory))
-                for _ in range(int(2 * process.GRACE / 0.05)):
-                    if process.ended(directory) is not None or not process.alive(directory):
-                        break
-                    time.sleep(0.05)
-            except KeyboardInterrupt:
-                continue
-        raise
-
-
-def _last_line(log: Path) -> str:
-    """The last whole line of a log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 400))
-            lines = file.read().decode("utf-8", errors="replace").split("\n")[:-1]
-    except OSError:
-        return ""
-    return "".join(c for c in (lines[-1] if lines else "") if c.isprintable())
+            study.add(proposal, chosen, trials)
 
 
 @contextmanager
@@ -353,13 +235,3 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _config_text(config: Config) -> str:
-    return ", ".join(f"{k} {value_text(v)}" for k, v in config.items())
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

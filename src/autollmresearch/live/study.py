@@ -12,23 +12,28 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.live.spec import Spec, by_cost, runs_from_list, runs_to_list
 from autollmresearch.live.storage import open_storage, storage_problems
+from autollmresearch.live.trial import (
+    CONFIG,
+    DETAILS,
+    FAILURE,
+    LiveTrial,
+    live_trial,
+    optuna_distributions,
+    optuna_params,
+)
 from llmconfig_gym.errors import GymError, unknown_name
-from llmconfig_gym.parameter import Grid, Simplex
-from llmconfig_gym.space import Config, Space
+from llmconfig_gym.space import Config
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
 
     from autollmresearch.evidence.records import CheapRuns
     from autollmresearch.policy import Proposal
@@ -44,53 +49,6 @@ LATER = "autollmresearch:later"
 
 WITHDRAWN = "withdrawn"
 """The user attribute of a trial that two processes proposed at once and one of them took back."""
-
-Status: TypeAlias = Literal["open", "complete", "failed"]
-
-
-@dataclass(frozen=True)
-class LiveTrial:
-    """One trial.
-
-    Attributes:
-        number: under which it is told; numbers may have gaps.
-        status: `open` (proposed, not told yet), `complete` or `failed`.
-        config: what to run.
-        value: the metric; None unless complete.
-        reasoning: why it was proposed.
-        mean, sd: the outcome that was expected, and its standard deviation.
-        details: what else was measured.
-        failure: why it failed; empty unless it did.
-        started, ended: when it was proposed and told.
-    """
-
-    number: int
-    status: Status
-    config: Config
-    value: float | None = None
-    reasoning: str = ""
-    mean: float | None = None
-    sd: float | None = None
-    details: Mapping[str, float] = field(default_factory=dict)
-    failure: str = ""
-    started: datetime | None = None
-    ended: datetime | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return {
-            "trial": self.number,
-            "status": self.status,
-            "config": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()},
-            "value": self.value,
-            "details": dict(self.details),
-            "failure": self.failure,
-            "reasoning": self.reasoning,
-            "expected": self.mean,
-            "expected_sd": self.sd,
-            "started": None if self.started is None else self.started.isoformat(),
-            "ended": None if self.ended is None else self.ended.isoformat(),
-        }
 
 
 class LiveStudy:
@@ -116,14 +74,14 @@ class LiveStudy:
     def trials(self) -> list[LiveTrial]:
         """All trials in order."""
         with storage_problems(self.url):
-            return [_live(t) for t in self._study.get_trials(deepcopy=False) if not t.user_attrs.get(WITHDRAWN)]
+            return [live_trial(t) for t in self._study.get_trials(deepcopy=False) if not t.user_attrs.get(WITHDRAWN)]
 
-    def add(self, proposal: Proposal, config: Config, known: int) -> LiveTrial | None:
+    def add(self, proposal: Proposal, config: Config, known: Sequence[LiveTrial]) -> LiveTrial | None:
         """Open a trial with a proposed configuration, unless another process opened one meanwhile.
 
         Args:
             config: the proposal's configuration, checked.
-            known: how many trials the proposal took into account.
+            known: the trials that the proposal took into account.
 
         Returns:
             None if there was another: nothing has happened then.
@@ -133,7 +91,7 @@ class LiveStudy:
         from autollmresearch.live.notes import EXPECTED, EXPECTED_SD, POLICY, REASONING, Explanation, save_trial_note
 
         attrs = {
-            "config": {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()},
+            CONFIG: {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()},
             POLICY: self.spec.policy,
             REASONING: proposal.reasoning,
             EXPECTED: proposal.mean,
@@ -143,20 +101,20 @@ class LiveStudy:
             storage, study_id = self._study._storage, self._study._study_id
             template = optuna.trial.create_trial(
                 state=optuna.trial.TrialState.RUNNING,
-                params=_params(self.spec.space, config),
-                distributions=_distributions(self.spec.space),
+                params=optuna_params(self.spec.space, config),
+                distributions=optuna_distributions(self.spec.space),
                 user_attrs={k: v for k, v in attrs.items() if v is not None},
             )
             trial_id = storage.create_new_trial(study_id, template_trial=template)
             trial = storage.get_trial(trial_id)
-            earlier = [t for t in self.trials() if t.number < trial.number]
-            if len(earlier) > known:
+            seen = {t.number for t in known}
+            if any(t.number < trial.number and t.number not in seen for t in self.trials()):
                 storage.set_trial_user_attr(trial_id, WITHDRAWN, True)
                 self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 return None
             note = Explanation(self.spec.policy, proposal.reasoning, proposal.mean, proposal.sd)
             save_trial_note(storage, study_id, trial_id, note.markdown())
-            return _live(trial)
+            return live_trial(trial)
 
     def tell(self, number: int, value: float, details: Mapping[str, float] | None = None) -> LiveTrial:
         """Record a trial's outcome.
@@ -169,11 +127,11 @@ class LiveStudy:
                 f"{value} is no outcome; if the run diverged or crashed, say so: "
                 f'autollmresearch tell {self.name} {number} --failed "diverged"'
             )
-        return self._finish(number, value, {"details": dict(details or {})})
+        return self._finish(number, value, {DETAILS: dict(details or {})})
 
     def fail(self, number: int, reason: str, details: Mapping[str, float] | None = None) -> LiveTrial:
         """Record that a trial failed, and why; it has used its budget, and the next proposal knows."""
-        return self._finish(number, None, {"failure": reason, "details": dict(details or {})})
+        return self._finish(number, None, {FAILURE: reason, DETAILS: dict(details or {})})
 
     def _finish(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> LiveTrial:
         import optuna
@@ -187,10 +145,11 @@ class LiveStudy:
             for key, content in attrs.items():
                 if content:
                     self._study._storage.set_trial_user_attr(frozen._trial_id, key, content)
-            if value is None:
-                self._study.tell(number, state=optuna.trial.TrialState.FAIL)
-            else:
-                self._study.tell(number, value)
+            state = optuna.trial.TrialState.FAIL if value is None else None
+            try:
+                self._study.tell(number, value, state=state)
+            except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+                raise StudyProblem(f"trial {number} of {self.name} was told by another process just now") from None
         return self.trial(number)
 
     def trial(self, number: int) -> LiveTrial:
@@ -312,42 +271,3 @@ def study_names(url: str) -> list[str]:
 
     with storage_problems(url):
         return list(optuna.get_all_study_names(storage=open_storage(url)))
-
-
-def _live(t: FrozenTrial) -> LiveTrial:
-    status: dict[str, Status] = {"RUNNING": "open", "WAITING": "open", "COMPLETE": "complete"}
-    attrs = t.user_attrs
-    return LiveTrial(
-        number=t.number,
-        status=status.get(t.state.name, "failed"),
-        config=attrs.get("config", t.params),
-        value=t.value if t.state.name == "COMPLETE" else None,
-        reasoning=attrs.get("reasoning", ""),
-        mean=attrs.get("expected"),
-        sd=attrs.get("expected_sd"),
-        details=attrs.get("details", {}),
-        failure=attrs.get("failure", "") or ("failed" if t.state.name in ("FAIL", "PRUNED") else ""),
-        started=t.datetime_start,
-        ended=t.datetime_complete,
-    )
-
-
-def _distributions(space: Space) -> dict[str, BaseDistribution]:
-    """Under which Optuna's tools see the trials: every number as itself, a mixture as `Space.to_optuna` has it."""
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    result = space.to_optuna()
-    for p in space.parameters:
-        if isinstance(p, Grid) and p.whole:
-            result[p.name] = IntDistribution(int(p.levels[0]), int(p.levels[-1]), log=p.log)
-        elif isinstance(p, Grid):
-            result[p.name] = FloatDistribution(p.levels[0], p.levels[-1], log=p.log)
-    return result
-
-
-def _params(space: Space, config: Config) -> dict[str, Any]:
-    mixtures = tuple(p for p in space.parameters if isinstance(p, Simplex))
-    params = {n: v for n, v in config.items() if not isinstance(v, Mapping)}
-    if mixtures:
-        params |= Space(mixtures).optuna_params(config)
-    return params

@@ -149,6 +149,44 @@ def test_failed_cheap_runs_are_bad_evidence_not_none(lab: Any) -> None:
     assert study.spec.cheaper[0].losses.tolist() == [cheap[0][3], cheap[0][3]]
 
 
+def test_when_every_cheap_run_fails_the_expensive_ones_are_not_wasted(lab: Any) -> None:
+    lab.extra("if 'cheap' in os.getcwd(): sys.exit('no such data set')")
+    path = lab.write()
+    for _ in range(2):
+        with pytest.raises(StudyProblem) as caught:
+            run(path)
+        assert str(caught.value).startswith(
+            "all 2 cheap runs at N 1000 (1000 relative cost) failed, the last with 'exit code 1: no such data set' (see"
+        )
+        assert "cheap1-0001), so no expensive trial is started; mend the command" in str(caught.value)
+    assert len(lab.calls()) == 2
+
+
+def test_files_of_earlier_runs_are_evidence_too(lab: Any) -> None:
+    rows = [f"{n},{lr},plain,{2 + i * 0.1}" for n in ("500", "1k") for i, lr in enumerate(("1e-3", "1e-2", "5e-2"))]
+    (lab.root / "old.csv").write_text("\n".join(["params,lr,way,val_loss", *rows]))
+    study, lines = run(lab.write(evidence=["old.csv"]))
+    assert [(dict(r.fidelity.values), len(r.losses)) for r in study.spec.cheaper] == [
+        ({"N": 500}, 3),
+        ({"N": 1000}, 3),
+        ({"N": 1000}, 2),
+    ]
+    assert lines[0] == "note: extrapolating: N 4000 is 4x beyond the largest run, 1000"
+    (lab.root / "old.csv").unlink()
+    again, lines = run(lab.write())
+    assert lines == []
+    assert len(again.spec.cheaper) == 3
+
+
+def test_a_design_of_the_policys_own(lab: Any) -> None:
+    study, _ = run(lab.write(fidelities=[{"N": 500, "budget": 2}, {"N": 1000, "budget": 2, "design": "policy"}]))
+    first, second, _ = history(study)
+    assert [t[5] for t in first] == ["", ""]
+    assert [t[5] for t in second] == ["drawn at random"] * 2
+    assert [p.spec.policy for p in phases_of(study)] == ["space-filling", "random"]
+    assert [len(p.spec.cheaper) for p in phases_of(study)] == [0, 1]
+
+
 def test_a_larger_budget_goes_on_and_other_settings_do_not(lab: Any) -> None:
     study, _ = run(lab.write(budget=1))
     before = history(study)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import optuna
 import pytest
@@ -101,12 +102,36 @@ def test_the_budget_counts_open_complete_and_failed_trials(study: LiveStudy) -> 
 def test_a_proposal_that_came_too_late_is_taken_back(study: LiveStudy) -> None:
     proposal, config = propose(study.spec)
     other = load_study("big", study.url)
-    assert other.add(proposal, config, 0) is not None
-    assert study.add(proposal, config, 0) is None
+    assert other.add(proposal, config, ()) is not None
+    assert study.add(proposal, config, ()) is None
     assert [t.number for t in study.trials()] == [0]
     study.tell(0, 1.0)
     trial, _ = next_trial(study)
     assert [t.number for t in study.trials()] == [0, trial.number]
+
+
+def test_many_who_ask_at_once_share_the_budget(study: LiveStudy) -> None:
+    study.change_budget(5)
+    got: list[int] = []
+    refused: list[str] = []
+
+    def ask() -> None:
+        mine = load_study("big", study.url)
+        try:
+            got.append(next_trial(mine, another=True)[0].number)
+        except StudyProblem as problem:
+            refused.append(str(problem))
+
+    threads = [Thread(target=ask) for _ in range(7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    trials = study.trials()
+    assert sorted(got) == [t.number for t in trials]
+    assert (len(trials), len(refused)) == (5, 2)
+    assert all("the budget of 5 trials of big is spent" in text for text in refused)
+    assert len({str(t.config) for t in trials}) == 5
 
 
 def test_told_twice_unknown_or_not_a_number(study: LiveStudy) -> None:

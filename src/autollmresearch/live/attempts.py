@@ -1,0 +1,166 @@
+"""One trial of `run`, from its start to its outcome: whatever an earlier process has left of it is taken up.
+
+A trial is open in the storage before its command starts and told after it has ended. So what its directory holds says
+where it stands: nothing yet; a command that runs; one that has ended; or one that was cut off without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from autollmresearch.errors import StudyProblem
+from autollmresearch.live.outcome import REPORT, REPORT_VARIABLE, judge
+from autollmresearch.live.propose import best_trial
+from autollmresearch.live.settings import RunSettings, placeholders
+from autollmresearch.live.spec import Spec
+from autollmresearch.live.study import LiveStudy
+from autollmresearch.live.trial import LiveTrial
+from llmconfig_gym import process
+from llmconfig_gym.files import write_text
+from llmconfig_gym.parameter import Value
+from llmconfig_gym.space import Config
+from llmconfig_gym.template import Template
+from llmconfig_gym.text import number, value_text
+
+
+class Progress(Protocol):
+    """Who is told how a study goes."""
+
+    def line(self, text: str) -> None:
+        """Something happened."""
+        ...
+
+    def tick(self, text: str) -> None:
+        """How the trial that runs stands; called often."""
+        ...
+
+
+def trial_directory(settings: RunSettings, label: str, trial: LiveTrial) -> Path:
+    """Where a trial's command runs; `label` is its stage's."""
+    return Path(settings.directory) / "trials" / f"{label}-{trial.number:04d}"
+
+
+def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial, progress: Progress) -> None:
+    """Run an open trial to its end and tell its outcome.
+
+    Raises:
+        StudyProblem: its program cannot be started; the trial stays open.
+    """
+    spec, directory = study.spec, trial_directory(settings, label, trial)
+    title = f"[{label} {trial.number + 1}/{spec.budget}]"
+    progress.line(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if trial.reasoning else ""))
+    if process.ended(directory) is None and process.alive(directory):
+        progress.line(f"{title} it still runs; waiting for it")
+    while True:
+        ended, job = process.ended(directory), process.last_job(directory)
+        if ended is not None and ended.how == "absent":
+            (directory / process.ENDED).unlink()
+            (directory / process.JOB).unlink()
+            raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
+        if ended is not None and ended.how != "stopped":
+            break
+        if ended is None and job is not None and process.alive(directory):
+            _wait(directory, job, progress, title)
+            continue
+        cuts = 0 if job is None else job.cuts + (ended is None)
+        if cuts > settings.retries:
+            reason = f"cut off {cuts} times: its process vanished without a word"
+            study.fail(trial.number, reason)
+            progress.line(f"{title} failed: {reason}")
+            return
+        if cuts and ended is None:
+            progress.line(f"{title} it was cut off; the same configuration is started again")
+        _launch(settings, spec, trial, directory, 1 if job is None else job.attempt + 1, cuts)
+    outcome = judge(settings, directory, ended)
+    if outcome.value is None:
+        study.fail(trial.number, outcome.failure, outcome.details)
+        progress.line(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / process.LOG})")
+        return
+    study.tell(trial.number, outcome.value, outcome.details)
+    best = best_trial(spec, study.trials())
+    mark = "  best so far" if best is not None and best.number == trial.number else ""
+    progress.line(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
+
+
+def _launch(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path, attempt: int, cuts: int) -> None:
+    """Start the command in the trial's directory, which keeps what earlier attempts left, but for their results."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for stale in (REPORT, settings.source.file):
+        if stale:
+            (directory / stale).unlink(missing_ok=True)
+    config = {"config": dict(trial.config), "fidelity": dict(spec.fidelity.values), "seed": settings.seed}
+    write_text(directory / "config.json", json.dumps(config, indent=1) + "\n")
+    values = _values(settings, spec, trial, directory)
+    argv = Template(settings.command).fill(values)
+    env = {k: Template((v,)).fill(values)[0] for k, v in settings.env.items()}
+    env[REPORT_VARIABLE] = str(directory / REPORT)
+    process.launch(directory, process.Job(tuple(argv), env, settings.timeout, attempt, cuts))
+
+
+def _values(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path) -> dict[str, Value]:
+    """What the command's placeholders stand for."""
+    values: dict[str, Value] = {
+        **spec.fidelity.values,
+        "seed": settings.seed,
+        "trial": trial.number,
+        "dir": str(directory),
+        "here": settings.here,
+        "config": str(directory / "config.json"),
+    }
+    for name, value in trial.config.items():
+        if isinstance(value, Mapping):
+            values |= dict(zip(placeholders(name, spec.space), (value[c] for c in value), strict=True))
+        else:
+            values[name] = value
+    return values
+
+
+def _wait(directory: Path, job: process.Job, progress: Progress, title: str) -> None:
+    """Wait until the job of this directory has ended; Ctrl-C ends it."""
+    begun = (directory / process.JOB).stat().st_mtime
+    pause = 0.02
+    try:
+        while process.ended(directory) is None and process.alive(directory):
+            late = job.timeout is not None and time.time() - begun > job.timeout
+            if late and process.is_orphan(directory):  # nobody else is left to end it
+                process.stop(directory, orphan=True)
+            progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
+            time.sleep(pause)
+            pause = min(1.2 * pause, 0.5)
+    except KeyboardInterrupt:
+        progress.line(f"{title} is being stopped ...")
+        while process.ended(directory) is None and process.alive(directory):
+            try:
+                process.stop(directory, orphan=process.is_orphan(directory))
+                for _ in range(int(2 * process.GRACE / 0.05)):
+                    if process.ended(directory) is not None or not process.alive(directory):
+                        break
+                    time.sleep(0.05)
+            except KeyboardInterrupt:
+                continue
+        raise
+
+
+def _last_line(log: Path) -> str:
+    """The last whole line of a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 400))
+            lines = file.read().decode("utf-8", errors="replace").split("\n")[:-1]
+    except OSError:
+        return ""
+    return "".join(c for c in (lines[-1] if lines else "") if c.isprintable())
+
+
+def _config_text(config: Config) -> str:
+    return ", ".join(f"{k} {value_text(v)}" for k, v in config.items())
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
