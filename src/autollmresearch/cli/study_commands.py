@@ -60,15 +60,12 @@ def add_storage(p: argparse.ArgumentParser) -> None:
 
 def _open(args: argparse.Namespace) -> LiveStudy:
     """The study that is meant: by name, or by the directory in which it is run."""
-    import json
-
-    from autollmresearch.live.runner import SETTINGS
+    from autollmresearch.live.settings import SETTINGS, read_saved
     from autollmresearch.live.study import load_study
 
-    saved = Path(args.study) / SETTINGS
-    if args.storage is None and saved.is_file():
-        settings = json.loads(saved.read_text(encoding="utf-8"))
-        return load_study(settings["name"], settings["storage"])
+    if args.storage is None and (Path(args.study) / SETTINGS).is_file():
+        saved = read_saved(Path(args.study))
+        return load_study(saved["name"], saved["storage"])
     return load_study(args.study, args.storage or DEFAULT_STORAGE)
 
 

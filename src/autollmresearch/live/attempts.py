@@ -26,6 +26,9 @@ from llmconfig_gym.space import Config
 from llmconfig_gym.template import Template
 from llmconfig_gym.text import number, value_text
 
+CONFIG = "config.json"
+"""The configuration, in the trial's directory."""
+
 
 class Progress(Protocol):
     """Who is told how a study goes."""
@@ -48,11 +51,12 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
     """Run an open trial to its end and tell its outcome.
 
     Raises:
-        StudyProblem: its program cannot be started; the trial stays open.
+        StudyProblem: its program cannot be started, or its directory is another trial's; the trial stays open.
     """
     spec, directory = study.spec, trial_directory(settings, label, trial)
     title = f"[{label} {trial.number + 1}/{spec.budget}]"
     progress.line(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if trial.reasoning else ""))
+    _check_owner(directory, trial)
     if process.ended(directory) is None and process.alive(directory):
         progress.line(f"{title} it still runs; waiting for it")
     while True:
@@ -86,6 +90,18 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
     progress.line(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
 
 
+def _check_owner(directory: Path, trial: LiveTrial) -> None:
+    """That a result found in a directory is this trial's: a storage may have been removed, and its trials not."""
+    try:
+        found = json.loads((directory / CONFIG).read_text(encoding="utf-8"))["config"]
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if found != trial.config:
+        raise StudyProblem(f"{directory} holds files of another trial; move it away, then run the same again")
+
+
 def _launch(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path, attempt: int, cuts: int) -> None:
     """Start the command in the trial's directory, which keeps what earlier attempts left, but for their results."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -93,7 +109,7 @@ def _launch(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path
         if stale:
             (directory / stale).unlink(missing_ok=True)
     config = {"config": dict(trial.config), "fidelity": dict(spec.fidelity.values), "seed": settings.seed}
-    write_text(directory / "config.json", json.dumps(config, indent=1) + "\n")
+    write_text(directory / CONFIG, json.dumps(config, indent=1) + "\n")
     values = _values(settings, spec, trial, directory)
     argv = Template(settings.command).fill(values)
     env = {k: Template((v,)).fill(values)[0] for k, v in settings.env.items()}
@@ -109,7 +125,7 @@ def _values(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path
         "trial": trial.number,
         "dir": str(directory),
         "here": settings.here,
-        "config": str(directory / "config.json"),
+        "config": str(directory / CONFIG),
     }
     for name, value in trial.config.items():
         if isinstance(value, Mapping):

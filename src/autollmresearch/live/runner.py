@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from autollmresearch.live.candidates import candidates
 from autollmresearch.live.fidelity import fidelity_of
 from autollmresearch.live.propose import propose
 from autollmresearch.live.runs_file import read_evidence
-from autollmresearch.live.settings import MAY_CHANGE, Phase, RunSettings
+from autollmresearch.live.settings import MAY_CHANGE, SETTINGS, Phase, RunSettings, read_saved
 from autollmresearch.live.spec import Spec, by_cost
 from autollmresearch.live.study import LiveStudy, create_study, find_study
 from autollmresearch.policy import Proposal
@@ -36,7 +37,6 @@ from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config
 from llmconfig_gym.text import value_text
 
-SETTINGS = "settings.json"
 RUN = "autollmresearch:run"
 """The study's user attribute that says where `run` runs it."""
 
@@ -78,20 +78,30 @@ def run_study(settings: RunSettings, progress: Progress) -> LiveStudy:
 
 def _claim(settings: RunSettings, directory: Path, progress: Progress) -> None:
     """Save the resolved settings, or make sure that they are those that are saved."""
-    path = directory / SETTINGS
-    text = json.dumps(settings.to_dict(), indent=1) + "\n"
-    if path.is_file():
-        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
-        changed = [k for k in now if before.get(k) != now[k]]
+    now = settings.to_dict()
+    if (directory / SETTINGS).is_file():
+        before, after = _placeless(read_saved(directory)), _placeless(now)
+        changed = [k for k in after if before.get(k) != after[k]]
         if wrong := [k for k in changed if k not in MAY_CHANGE]:
-            found = f"{wrong[0]} was {_short(before.get(wrong[0]))} and is {_short(now[wrong[0]])}"
+            found = f"{wrong[0]} was {_short(before.get(wrong[0]))} and is {_short(after[wrong[0]])}"
             raise StudyProblem(
                 f"{directory} holds {settings.name} with other settings: {found}; put them back, or choose another "
                 f"name (only {', '.join(MAY_CHANGE)} may change)"
             )
         for key in changed:
             progress.line(f"note: {key} has changed since the last run of this study")
-    write_text(path, text)
+    write_text(directory / SETTINGS, json.dumps(now, indent=1) + "\n")
+
+
+def _placeless(saved: dict[str, Any]) -> dict[str, Any]:
+    """Settings that stay the same when their directories are moved together."""
+    text = json.dumps(saved)
+    for key in ("directory", "here"):
+        if place := saved.get(key):
+            text = text.replace(json.dumps(place)[1:-1], f"<{key}>")
+    moved = json.loads(text)
+    assert isinstance(moved, dict)
+    return moved
 
 
 def _short(value: object) -> str:
@@ -107,12 +117,12 @@ def _target_study(settings: RunSettings, progress: Progress) -> LiveStudy:
     where = study.recall(RUN)
     if where is None and study.trials():
         raise StudyProblem(f"{settings.name} in {settings.storage} is told by hand; choose another name")
-    if where is not None and where["directory"] != settings.directory:
+    if where is not None and where["directory"] != settings.directory and Path(where["directory"]).exists():
         raise StudyProblem(
             f"{settings.name} in {settings.storage} is run in {where['directory']}, not in {settings.directory}; "
             "choose another name or storage"
         )
-    if where is None:
+    if where is None or where["directory"] != settings.directory:
         phases = [_phase_name(settings, p) for p in settings.phases]
         study.remember(RUN, {"directory": settings.directory, "phases": phases})
     if study.spec.budget != settings.budget:

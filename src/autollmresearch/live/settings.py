@@ -18,6 +18,7 @@ trial's directory) or `report` (JSON that the command writes to the path in $AUT
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from autollmresearch.errors import InvalidSettings, ResearchError
+from autollmresearch.errors import InvalidSettings, ResearchError, StudyProblem
 from autollmresearch.live.fidelity import fidelity_of
 from autollmresearch.live.propose import DEFAULT_POLICY
 from autollmresearch.live.target import check_scale
@@ -42,6 +43,9 @@ KEYS = (
     *("name", "directory", "storage", "command", "env", "timeout", "retries", "task", "metric", "details"),
     *("parameters", "target", "budget", "evidence", "policy", "seed", "fidelities"),
 )
+SETTINGS = "settings.json"
+"""Where the resolved settings are saved, in the study's directory."""
+
 DESIGNS = ("space-filling", "policy")
 OWN_NAMES = ("seed", "trial", "dir", "here", "config")
 """Placeholders beside the parameters and what is scaled: the seed, the trial's number, its directory, the directory
@@ -111,6 +115,22 @@ class RunSettings:
         """Plain JSON data: the resolved settings, as they are saved."""
         data = {k: v for k, v in asdict(self).items() if k != "space"}
         return {**data, "space": self.space.to_list()}
+
+
+def read_saved(directory: Path) -> dict[str, Any]:
+    """The resolved settings that were saved with a study.
+
+    Raises:
+        StudyProblem: they are damaged.
+    """
+    path = directory / SETTINGS
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        data = None
+    if not isinstance(data, dict) or not all(is_text(data.get(k)) for k in ("name", "storage")):
+        raise StudyProblem(f"{path} is damaged; restore it, or choose another name for the study")
+    return data
 
 
 def read_settings(path: Path, *, policy: str | None = None) -> RunSettings:

@@ -230,6 +230,29 @@ def test_a_storage_in_which_another_directory_is_run(lab: Any) -> None:
         run(lab.write(directory="elsewhere"))
 
 
+def test_a_study_may_be_moved_as_a_whole(lab: Any) -> None:
+    before = history(run(lab.write(budget=1))[0])
+    place = lab.root.with_name("elsewhere")
+    lab.root.rename(place)
+    moved = type(lab)(place)
+    moved.settings = lab.settings
+    again, lines = run(moved.write(budget=2))
+    assert history(again)[0] == before[0]
+    assert lines[0] == "note: budget has changed since the last run of this study"
+    assert len(moved.calls()) == 4
+
+
+def test_results_of_another_trial_are_not_taken_for_its_own(lab: Any) -> None:
+    run(lab.write(fidelities=[], budget=1))
+    (lab.root / "runs/tiny/study.db").unlink()
+    (lab.root / "runs/tiny/trials/target-0000/config.json").write_text('{"config": {"lr": 1}}')
+    with pytest.raises(StudyProblem, match="target-0000 holds files of another trial; move it away"):
+        run(lab.write())
+    (lab.root / "runs/tiny/settings.json").write_text("{")
+    with pytest.raises(StudyProblem, match=r"settings.json is damaged; restore it"):
+        run(lab.write())
+
+
 def test_kill_of_the_runner_in_mid_trial_loses_and_repeats_nothing(
     lab: Any, uninterrupted: Callable[[], list[list[tuple[Any, ...]]]]
 ) -> None:

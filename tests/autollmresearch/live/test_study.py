@@ -67,6 +67,8 @@ def test_optuna_sees_the_settings_as_they_are(study: LiveStudy, url: str) -> Non
     }
     assert SPACE.from_optuna({**seen.best_params, "batch": 0})["mix"] == pytest.approx(trial.config["mix"])
     assert seen.user_attrs["fidelity"] == {"N": 7e9}
+    notes = seen._storage.get_study_system_attrs(seen._study_id)
+    assert "drawn at random" in notes[f"dashboard:{seen.trials[0]._trial_id}:note_str:0"]
 
 
 def test_the_open_trial_is_shown_again_unless_another_is_wanted(study: LiveStudy) -> None:
@@ -110,13 +112,14 @@ def test_a_proposal_that_came_too_late_is_taken_back(study: LiveStudy) -> None:
     assert [t.number for t in study.trials()] == [0, trial.number]
 
 
-def test_many_who_ask_at_once_share_the_budget(study: LiveStudy) -> None:
-    study.change_budget(5)
+@pytest.mark.parametrize("kind", ["url", "postgres_url"])
+def test_many_who_ask_at_once_share_the_budget(kind: str, request: pytest.FixtureRequest) -> None:
+    study = create_study("many", request.getfixturevalue(kind), replace(SPEC, budget=5))
     got: list[int] = []
     refused: list[str] = []
 
     def ask() -> None:
-        mine = load_study("big", study.url)
+        mine = load_study("many", study.url)
         try:
             got.append(next_trial(mine, another=True)[0].number)
         except StudyProblem as problem:
@@ -130,7 +133,7 @@ def test_many_who_ask_at_once_share_the_budget(study: LiveStudy) -> None:
     trials = study.trials()
     assert sorted(got) == [t.number for t in trials]
     assert (len(trials), len(refused)) == (5, 2)
-    assert all("the budget of 5 trials of big is spent" in text for text in refused)
+    assert all("the budget of 5 trials of many is spent" in text for text in refused)
     assert len({str(t.config) for t in trials}) == 5
 
 
