@@ -209,20 +209,23 @@ def _read(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def stop(directory: Path, *, orphan: bool = False) -> None:
-    """Ask the job of this directory to end; returns at once.
+def stop(directory: Path) -> bool:
+    """Ask the job of this directory to end; asked again, it ends at once. Returns without waiting.
 
-    Args:
-        orphan: end the command itself, at once: for one whose keeper is gone.
+    A command whose keeper is gone is ended at once.
+
+    Returns:
+        Whether there was somebody to ask: not if the job has ended, nor before its keeper has begun.
     """
     ids = _ids(directory)
-    if not alive(directory):  # so the ids are not those of strangers
-        return
-    if orphan and len(ids) > 1:
+    if not ids or not alive(directory):  # if it is alive, the ids are not those of strangers
+        return False
+    if is_orphan(directory):
         _signal(ids[1], signal.SIGKILL)
-    elif ids:
-        with suppress(ProcessLookupError):
-            os.kill(ids[0], signal.SIGTERM)
+        return True
+    with suppress(ProcessLookupError):
+        os.kill(ids[0], signal.SIGTERM)
+    return True
 
 
 def is_orphan(directory: Path) -> bool:

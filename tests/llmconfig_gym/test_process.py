@@ -65,7 +65,7 @@ def test_the_directory_of_no_job(tmp_path: Path) -> None:
     assert not alive(tmp_path)
     assert ended(tmp_path) is None
     assert last_job(tmp_path) is None
-    stop(tmp_path)
+    assert not stop(tmp_path)
 
 
 def test_a_job_outlives_the_process_that_launched_it(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_command_whose_keeper_is_killed_is_known_to_be_alive(tmp_path: Path) -
     os.kill(keeper, signal.SIGKILL)
     until(lambda: is_orphan(tmp_path))
     assert alive(tmp_path)
-    stop(tmp_path, orphan=True)
+    assert stop(tmp_path)
     until(lambda: not alive(tmp_path))
     assert ended(tmp_path) is None
 

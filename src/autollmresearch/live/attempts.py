@@ -57,28 +57,19 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
     title = f"[{label} {trial.number + 1}/{spec.budget}]"
     progress.line(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if trial.reasoning else ""))
     _check_owner(directory, trial)
-    if process.ended(directory) is None and process.alive(directory):
+    if _running(directory):
         progress.line(f"{title} it still runs; waiting for it")
-    while True:
-        ended, job = process.ended(directory), process.last_job(directory)
-        if ended is not None and ended.how == "absent":
-            (directory / process.ENDED).unlink()
-            (directory / process.JOB).unlink()
-            raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
-        if ended is not None and ended.how != "stopped":
-            break
-        if ended is None and job is not None and process.alive(directory):
-            _wait(directory, job, progress, title)
-            continue
-        cuts = 0 if job is None else job.cuts + (ended is None)
-        if cuts > settings.retries:
-            reason = f"cut off {cuts} times: its process vanished without a word"
-            study.fail(trial.number, reason)
-            progress.line(f"{title} failed: {reason}")
-            return
-        if cuts and ended is None:
-            progress.line(f"{title} it was cut off; the same configuration is started again")
-        _launch(settings, spec, trial, directory, 1 if job is None else job.attempt + 1, cuts)
+    try:
+        ended = _ended(settings, spec, trial, directory, progress, title)
+    except KeyboardInterrupt:
+        progress.line(f"{title} is being stopped ...")
+        _stop(directory)
+        raise
+    if ended is None:
+        reason = f"cut off {settings.retries + 1} times: its process vanished without a word"
+        study.fail(trial.number, reason)
+        progress.line(f"{title} failed: {reason}")
+        return
     outcome = judge(settings, directory, ended)
     if outcome.value is None:
         study.fail(trial.number, outcome.failure, outcome.details)
@@ -88,6 +79,29 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
     best = best_trial(spec, study.trials())
     mark = "  best so far" if best is not None and best.number == trial.number else ""
     progress.line(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
+
+
+def _ended(
+    settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path, progress: Progress, title: str
+) -> process.Ended | None:
+    """How the trial's command ended, after as many attempts as that takes; None if it was cut off once too often."""
+    while True:
+        ended, job = process.ended(directory), process.last_job(directory)
+        if ended is not None and ended.how == "absent":
+            (directory / process.ENDED).unlink()
+            (directory / process.JOB).unlink()
+            raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
+        if ended is not None and ended.how != "stopped":
+            return ended
+        if ended is None and job is not None and process.alive(directory):
+            _wait(directory, job, progress, title)
+            continue
+        cuts = 0 if job is None else job.cuts + (ended is None)
+        if cuts > settings.retries:
+            return None
+        if cuts and ended is None:
+            progress.line(f"{title} it was cut off; the same configuration is started again")
+        _launch(settings, spec, trial, directory, 1 if job is None else job.attempt + 1, cuts)
 
 
 def _check_owner(directory: Path, trial: LiveTrial) -> None:
@@ -135,30 +149,32 @@ def _values(settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path
     return values
 
 
+def _running(directory: Path) -> bool:
+    return process.ended(directory) is None and process.alive(directory)
+
+
 def _wait(directory: Path, job: process.Job, progress: Progress, title: str) -> None:
-    """Wait until the job of this directory has ended; Ctrl-C ends it."""
+    """Wait until the job of this directory has ended."""
     begun = (directory / process.JOB).stat().st_mtime
     pause = 0.02
-    try:
-        while process.ended(directory) is None and process.alive(directory):
-            late = job.timeout is not None and time.time() - begun > job.timeout
-            if late and process.is_orphan(directory):  # nobody else is left to end it
-                process.stop(directory, orphan=True)
-            progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
-            time.sleep(pause)
-            pause = min(1.2 * pause, 0.5)
-    except KeyboardInterrupt:
-        progress.line(f"{title} is being stopped ...")
-        while process.ended(directory) is None and process.alive(directory):
-            try:
-                process.stop(directory, orphan=process.is_orphan(directory))
-                for _ in range(int(2 * process.GRACE / 0.05)):
-                    if process.ended(directory) is not None or not process.alive(directory):
-                        break
-                    time.sleep(0.05)
-            except KeyboardInterrupt:
-                continue
-        raise
+    while _running(directory):
+        late = job.timeout is not None and time.time() - begun > job.timeout
+        if late and process.is_orphan(directory):  # nobody else is left to end it
+            process.stop(directory)
+        progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.5)
+
+
+def _stop(directory: Path) -> None:
+    """End the job of this directory and wait until it has ended; Ctrl-C once more ends it at once."""
+    asked = False
+    while _running(directory):
+        try:
+            asked = asked or process.stop(directory)
+            time.sleep(0.05)
+        except KeyboardInterrupt:
+            asked = False
 
 
 def _last_line(log: Path) -> str:

@@ -35,7 +35,6 @@ from llmconfig_gym.experiment import Fidelity
 from llmconfig_gym.files import only_one, write_text
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config
-from llmconfig_gym.text import value_text
 
 RUN = "autollmresearch:run"
 """The study's user attribute that says where `run` runs it."""
@@ -161,7 +160,7 @@ def _at_target_scale(runs: CheapRuns, target: Fidelity) -> CheapRuns:
 
 
 def _phase_name(settings: RunSettings, phase: Phase) -> str:
-    return f"{settings.name} at " + ", ".join(f"{k} {value_text(v)}" for k, v in phase.fidelity.values.items())
+    return f"{settings.name} at " + ", ".join(f"{k} {v}" for k, v in phase.fidelity.values.items())
 
 
 def _cheap_stage(settings: RunSettings, index: int, phase: Phase, known: tuple[CheapRuns, ...]) -> Stage:

@@ -68,7 +68,7 @@ _METADATA = _STATES | _words(
     "username entity project created created_at updated started finished timestamp date datetime time host hostname "
     "url notes tags tag comment group job_type job_id commit git_commit git_hash version seed random_seed "
     "replicate replicates repeat spread trial trial_id device gpu gpus gpu_type gpu_count "
-    "world_size output_dir log_dir checkpoint path"
+    "world_size output_dir log_dir checkpoint path study reasoning failure expected expected_sd"
 )
 _METADATA_ENDINGS = ("_id", "_seed", "_dir", "_path", "_url", "_at", "_timestamp", "_name", "_file")
 

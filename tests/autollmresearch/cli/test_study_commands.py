@@ -256,3 +256,15 @@ def _with(place: Path, old: str, new: str, capsys: pytest.CaptureFixture[str]) -
     path = place / "study.yaml"
     path.write_text(path.read_text().replace(old, new))
     return refused("run study.yaml", capsys)
+
+
+def test_an_export_is_understood_without_being_told_the_space(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(f"{SUGGEST} --study big".replace("--budget 3", "--budget 6").replace("pooled-gp", "random"), capsys)
+    for i in range(6):
+        typed(f"tell big {i} {2.3 - 0.01 * i}", capsys)
+        if i < 5:
+            typed("suggest --study big", capsys)
+    typed("export big --out out.csv", capsys)
+    data = document("suggest --from out.csv --target N=70B,tokens=2e11 --policy random", capsys)
+    assert list(data["config"]) == ["lr", "batch_size"]
+    assert data["evidence"] == 6
