@@ -37,7 +37,9 @@ def read_yaml(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
 
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as problem:
+    except OSError as problem:
+        raise InvalidDescription(f"{path} cannot be read: {problem.strerror or problem}") from None
+    except (ValueError, yaml.YAMLError) as problem:
         raise InvalidDescription(f"{path} cannot be read as YAML: {problem}") from None
     if not isinstance(data, dict):
         raise InvalidDescription(f"{path}: {what} maps its keys to values; found {shown(data)}")

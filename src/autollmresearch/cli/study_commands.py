@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ def register(commands: Commands) -> None:
     _add_study(p)
     p.add_argument("trial", type=int, metavar="TRIAL", help="its number")
     p.add_argument("value", nargs="?", metavar="VALUE", help="the metric")
+    p._negative_number_matcher = re.compile(r"-(\d|\.\d|inf)")  # before 3.14, argparse takes -1e-3 for an option
     p.add_argument("--details", nargs="+", default=[], metavar="K=V", help="what else was measured")
     p.add_argument("--failed", metavar="REASON", help="it gave no value: why")
     add_storage(p)

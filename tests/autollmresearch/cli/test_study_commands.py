@@ -194,7 +194,7 @@ def test_a_study_becomes_a_suite(place: Path, capsys: pytest.CaptureFixture[str]
             "suggest --from runs.csv --target size=7B,tokens=1B,x=2",
             "target: no column is called 'x'; runs.csv has run, N",
         ),
-        ("suggest --from runs.csv --target N=7B,tokens=1B --space none.yaml", "none.yaml cannot be read as YAML"),
+        ("suggest --from runs.csv --target N=7B,tokens=1B --space none.yaml", "none.yaml cannot be read: No such file"),
         ("suggest --from runs.csv --target N=7B,tokens=1B --metric loss", "no column is called 'loss'; did you mean"),
         ("suggest --from runs.csv --target N=7B,tokens=1B --policy analist", "no method is called 'analist'"),
         ("suggest --from runs.csv --target N=7B,tokens=1B --budget 0", "--budget must be at least 1, found 0"),
@@ -221,10 +221,11 @@ def test_bad_input_is_one_line_and_nothing_is_made(
 def test_told_twice_unknown_or_no_number(capsys: pytest.CaptureFixture[str]) -> None:
     typed(f"{SUGGEST} --study big", capsys)
     assert "nan is no outcome; if the run diverged or crashed, say so:" in refused("tell big 0 nan", capsys)
+    assert "-inf is no outcome" in refused("tell big 0 -inf", capsys)
     assert "'two' is no number; expected a value such as 2.31" in refused("tell big 0 two", capsys)
     assert "study big has no trial 1; it has 0 (open)" in refused("tell big 1 2.0", capsys)
-    typed("tell big 0 -1.5", capsys)
-    assert "trial 0 of big has its value already (-1.5); nothing was changed" in refused("tell big 0 2.0", capsys)
+    typed("tell big 0 -1.5e-3", capsys)
+    assert "trial 0 of big has its value already (-0.0015); nothing was changed" in refused("tell big 0 2.0", capsys)
     assert "no study is called 'bgi'; did you mean 'big'?" in refused("tell bgi 0 2.0", capsys)
 
 

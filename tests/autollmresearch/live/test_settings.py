@@ -128,7 +128,7 @@ def test_the_whole_configuration_can_be_told_as_a_file(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_settings(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match="cannot be read as YAML"):
+    with pytest.raises(InvalidSettings, match=r"none.yaml cannot be read: No such file"):
         read_settings(tmp_path / "none.yaml")
     (tmp_path / "text.yaml").write_text("hello")
     with pytest.raises(InvalidSettings, match="a study maps its keys to values; found 'hello'"):
