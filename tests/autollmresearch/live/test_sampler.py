@@ -18,7 +18,14 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 
-from autollmresearch.errors import EvidenceIgnored, InvalidEvidence, InvalidFidelity, MultiObjectiveStudy, UnknownMethod
+from autollmresearch.errors import (
+    BrokenPolicy,
+    EvidenceIgnored,
+    InvalidEvidence,
+    InvalidFidelity,
+    MultiObjectiveStudy,
+    UnknownMethod,
+)
 from autollmresearch.evidence.records import CheapRuns
 from autollmresearch.live import AutoLLMSampler
 from autollmresearch.methods import make_policy
@@ -269,7 +276,6 @@ def test_a_small_space_may_be_exhausted() -> None:
 
 
 def test_trials_of_the_users_own_are_learned_from(valley: Loss, cheap: Callable[..., optuna.Study]) -> None:
-    """Also where they are no candidate, or out of range."""
     recorder = Recorder(make_policy("pooled-gp"))
     study = optuna.create_study(sampler=_sampler([cheap()], policy=recorder))
     own = {"lr": 0.001234567, "batch": 64}
@@ -277,7 +283,7 @@ def test_trials_of_the_users_own_are_learned_from(valley: Loss, cheap: Callable[
     study.optimize(lambda trial: valley(_suggest(trial), N), n_trials=2)
     state = recorder.states[-1]
     rows, losses = state.told()
-    assert state.problem.pool.config(int(rows[0])) == own
+    assert state.problem.space.same(state.problem.pool.config(int(rows[0])), own)
     assert losses.tolist() == [valley(own, N)]
 
 
@@ -392,7 +398,7 @@ def test_a_repeated_proposal_moves_to_the_nearest_other_candidate(
 
 def test_every_trial_says_why(valley: Loss) -> None:
     study = _run(_sampler(), valley, 2)
-    assert study.trials[0].user_attrs["reasoning"] == "Drawn at random: nothing is known yet."
+    assert study.trials[0].user_attrs["reasoning"] == "Drawn at random: no search space is known yet."
     assert [t.user_attrs["policy"] for t in study.trials] == ["random", "pooled-gp"]
 
 
@@ -419,6 +425,37 @@ def test_the_fidelity_is_the_studys_own_or_must_be_said(cheap: Callable[..., opt
     study.set_user_attr("fidelity", {"N": "1B", "tokens": 2e10})
     _suggest(study.ask())
     assert recorder.states[0].problem.fidelity.cost == pytest.approx(1.2e20)
+
+
+def test_one_sampler_serves_studies_of_several_fidelities(
+    cheap: Callable[..., optuna.Study], valley_space: dict[str, BaseDistribution]
+) -> None:
+    recorder = Recorder(make_policy("pooled-gp"))
+    sampler = AutoLLMSampler([cheap()], policy=recorder, space=valley_space, seed=0)
+    for size in (1e7, 1e8, 1e7):
+        study = optuna.create_study(sampler=sampler)
+        study.set_user_attr("fidelity", {"N": size})
+        study.ask(valley_space)
+    assert [state.problem.fidelity.values["N"] for state in recorder.states] == [1e7, 1e8, 1e7]
+    assert recorder.states[0].problem is recorder.states[2].problem
+
+
+@pytest.mark.parametrize("answer", [[], ["lr=1e-3"], [Proposal({}), Proposal({})]])
+def test_a_broken_policy_is_named(answer: list[Any], valley_space: dict[str, BaseDistribution]) -> None:
+    class Broken:
+        def propose(self, states: Sequence[State]) -> list[Proposal]:
+            return answer
+
+    study = optuna.create_study(sampler=_sampler(policy=Broken(), space=valley_space))
+    with pytest.raises(BrokenPolicy, match=r"^Broken returned .* for one state; expected one Proposal$"):
+        study.ask(valley_space)
+
+
+def test_the_package_imports_without_optuna() -> None:
+    """Commands that do not need it start at once; a name it does not have is an ordinary error."""
+    code = "import autollmresearch.live as l, sys; assert 'optuna' not in sys.modules; l.AutoLLMSampler; l.nothing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("AttributeError: module 'autollmresearch.live' has no attribute 'nothing'\n")
 
 
 def test_an_unknown_policy_is_refused_at_once() -> None:
