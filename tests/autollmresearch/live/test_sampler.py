@@ -16,7 +16,8 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import RDBStorage
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import TrialState
 
 from autollmresearch.errors import (
     BrokenPolicy,
@@ -247,6 +248,36 @@ def test_failed_trials_are_known(valley: Loss, cheap: Callable[..., optuna.Study
     last = recorder.states[-1]
     assert [outcome.value is None for outcome in last.trials] == [True, True, True, False]
     assert len({json.dumps(params) for params in _params(study)}) == 5  # none is tried again
+
+
+def test_a_trial_that_is_run_again_is_no_failure(valley: Loss, valley_space: dict[str, BaseDistribution]) -> None:
+    """Its worker was lost, not its configuration: Optuna's own way of queueing it again is understood."""
+    recorder = Recorder(make_policy("random"))
+    study = optuna.create_study(sampler=_sampler(policy=recorder, space=valley_space))
+    lost = study.tell(study.ask(valley_space), state=TrialState.FAIL)
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        queue_again = RetryHeartbeatStaleTrialCallback(max_retry=2)
+    queue_again(study, lost)
+    study.ask(valley_space)  # the same configuration
+    study.ask(valley_space)
+    assert study.trials[1].params == lost.params
+    assert [(outcome.message, outcome.config) for outcome in recorder.states[-1].trials] == [("running.", lost.params)]
+
+
+def test_pruners_that_show_a_sampler_part_of_a_study_work(valley: Loss) -> None:
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+    study = optuna.create_study(sampler=_sampler(), pruner=pruner)
+
+    def objective(trial: optuna.Trial) -> float:
+        loss = valley(_suggest(trial), N)
+        for step in range(9):
+            trial.report(loss, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return loss
+
+    study.optimize(objective, n_trials=12)
+    assert {t.state.name for t in study.trials} == {"COMPLETE", "PRUNED"}
 
 
 def test_running_and_queued_trials_are_not_proposed_again(cheap: Callable[..., optuna.Study]) -> None:
