@@ -8,6 +8,7 @@ without PyTorch.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
 from llmconfig_gym.collect.table import Table, noise_floor, revalued, short, tabulate
+from llmconfig_gym.errors import CollectError
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
 from llmconfig_gym.parameter import Grid
 from llmconfig_gym.pool import Pool
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 CONTEXT = 32
 BATCH_SIZE = 16
 WEIGHTS = (0.3, 0.7, 1.5)
+ENDS = 4
+"""One architecture in so many has a setting at an end of its range."""
+
 COSTS: Mapping[str, tuple[str, str]] = {
     "flops": ("flops_per_token", "floating-point operations of training, per token"),
     "parameters": ("all_parameters", "number of parameters, embeddings included"),
@@ -54,9 +59,11 @@ class ArchitectureSetting:
     Attributes:
         level: its place in the suite's split.
         tokens: of training.
-        layers, widths, heads, mlp_ratios: the grid; every number of heads divides every width.
-        measured: how many architectures are drawn from the grid.
+        layers, widths, heads, mlp_ratios: the grid. Heads divide widths where at most one is at an end of its range.
+        measured: how many architectures are drawn from the grid, at most as many as combinations inside its ends.
         replicated: how many of these are trained with three seeds.
+
+    Raises CollectError for more architectures than that.
     """
 
     level: Level
@@ -68,9 +75,16 @@ class ArchitectureSetting:
     measured: int
     replicated: int
 
+    def __post_init__(self) -> None:
+        inside = math.prod(len(a) - 2 for a in (self.layers, self.widths, self.heads, self.mlp_ratios))
+        if not 1 <= self.measured <= inside:
+            raise CollectError(
+                f"{self.measured} architectures cannot be drawn from a grid with {inside} combinations inside its ends"
+            )
+
     @property
     def name(self) -> str:
-        """For example `architecture-w8to48-D131k`."""
+        """For example `architecture-w8to128-D393k`."""
         return f"architecture-w{self.widths[0]}to{self.widths[-1]}-D{short(self.tokens)}"
 
     @property
@@ -94,15 +108,18 @@ class ArchitectureSetting:
     def configurations(self) -> list[dict[str, float]]:
         """The measured architectures, in a random but fixed order that all scales with a grid of this size share.
 
-        An inner setting is drawn twice as often as the two at the ends, which are there to show that one can go too
-        far.
+        In one of `ENDS` one setting, each in turn, is at an end of its range, to show that one can go too far. All
+        other settings are inside, where people search.
         """
         rng = random.Random(0)
         axes = (self.layers, self.widths, self.heads, self.mlp_ratios)
-        chances = [[1, *[2] * (len(axis) - 2), 1] for axis in axes]
         drawn: dict[tuple[int, ...], None] = {}
         while len(drawn) < self.measured:
-            drawn[tuple(rng.choices(range(len(a)), c)[0] for a, c in zip(axes, chances, strict=True))] = None
+            place = [rng.randrange(1, len(axis) - 1) for axis in axes]
+            if len(drawn) % ENDS == ENDS - 1:
+                end, extreme = divmod(len(drawn) // ENDS, len(axes))
+                place[extreme] = (len(axes[extreme]) - 1) * (end % 2)
+            drawn[tuple(place)] = None
         names = self.space.names
         return [{n: a[i] for n, a, i in zip(names, axes, place, strict=True)} for place in drawn]
 
@@ -124,19 +141,16 @@ class ArchitectureSetting:
         return 7e-4 * (1 + shape.layers) * steps + replicas * (self.tokens * per_token + 0.2)
 
 
-def _micro(level: Level, tokens: int, widths: tuple[int, ...]) -> ArchitectureSetting:
+def _micro(level: Level, scale: float) -> ArchitectureSetting:
+    widths = tuple(round(scale * width) for width in (8, 16, 32, 64, 128))
     return ArchitectureSetting(
-        level, tokens, (1, 2, 3, 4, 6), widths, (1, 2, 4, 8), (0.5, 1, 2, 4, 8), measured=72, replicated=8
+        level, 3 * 2**17, (1, 2, 3, 4, 6), widths, (1, 2, 4, 8), (0.25, 0.5, 1, 2, 4, 8), measured=64, replicated=8
     )
 
 
-# The embedded suite, cheapest level first. Widths are steps of one ladder, so that the n-th width of a scale is nearest
-# in position to the n-th of another.
-MICRO: tuple[ArchitectureSetting, ...] = (
-    _micro("low", 2**18, (16, 24, 32, 48, 64)),
-    _micro("medium", 2**18, (24, 32, 48, 64, 96)),
-    _micro("high", 2**18, (32, 48, 64, 96, 128)),
-)
+# The embedded suite, cheapest level first. Widths are in proportion, so that each scale has the same architectures by
+# position in the range.
+MICRO: tuple[ArchitectureSetting, ...] = (_micro("low", 1), _micro("medium", 1.5), _micro("high", 2))
 
 
 @dataclass(frozen=True)
@@ -272,7 +286,8 @@ def _card(settings: Sequence[ArchitectureSetting]) -> Card:
         notes=(
             f"Each is trained once on its scale's tokens, in batches of {BATCH_SIZE} sequences of "
             f"{CONTEXT} tokens, with a learning rate of 0.2 over the width and otherwise the recipe of pretraining. "
-            "They are drawn at random from the grid, inner settings twice as often as those at the ends.",
+            f"They are drawn at random from the grid; one in {ENDS} has one setting at an end of its range, all other "
+            "settings are inside.",
             "value is minmax(validation loss) + w * minmax(cost), both over the scale's own table, for "
             f"w in {{{', '.join(map(str, WEIGHTS))}}} and three costs: FLOPs per token of training (6 per weight that "
             "is multiplied, and attention), parameters with embeddings, and latency.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,9 @@ from llmconfig_gym.collect.runners import runner_of
 from llmconfig_gym.errors import CollectError
 from llmconfig_gym.tasks import describe
 
-TINY = ArchitectureSetting("low", 32 * 16 * 4, (1, 2, 3), (8, 16, 32), (1, 2, 4), (1, 2), measured=4, replicated=1)
+TINY = ArchitectureSetting(
+    "low", 32 * 16 * 4, (1, 2, 3, 4), (8, 16, 32), (1, 2, 4, 8), (1, 2, 4), measured=4, replicated=1
+)
 
 
 @pytest.fixture
@@ -26,10 +29,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch, little_validation: None) -> None:
 def test_the_embedded_sweep_is_what_its_card_says() -> None:
     assert [s.level for s in MICRO] == ["low", "medium", "high"]
     groups = ArchitectureRunner().groups()
-    assert len({g.name for g in groups}) == len(groups) == 3 * 72
+    assert len({g.name for g in groups}) == len(groups) == 3 * 64
     for setting in MICRO:
         runs = Counter(json.dumps(r.config) for g in groups for r in g.runs if r.experiment == setting.name)
-        assert sorted(runs.values()) == [1] * 64 + [3] * 8
+        assert sorted(runs.values()) == [1] * 56 + [3] * 8
     for group in groups:
         assert len({json.dumps(r.config) for r in group.runs}) == 1
         assert group.seconds > 0
@@ -37,13 +40,24 @@ def test_the_embedded_sweep_is_what_its_card_says() -> None:
 
 def test_scales_share_their_architectures_by_position() -> None:
     low, medium, high = MICRO
-    here, there = low.configurations(), high.configurations()
-    for level, configs in ((medium, medium.configurations()), (high, there)):
-        moved = [level.space.decode(level.space.encode(level.space.translate(c, low.space))) for c in here]
-        assert all(level.space.same(a, b) for a, b in zip(moved, configs, strict=True))
+    here = low.configurations()
+    for level in (medium, high):
+        moved = [level.space.translate(c, low.space) for c in here]
+        assert all(level.space.same(a, b) for a, b in zip(moved, level.configurations(), strict=True))
     mean = [np.mean([s.shape(c).flops_per_token * s.tokens for c in s.configurations()]) for s in MICRO]
     assert mean[1] > 1.5 * mean[0]
     assert mean[2] > 1.5 * mean[1]
+
+
+def test_a_quarter_of_the_architectures_shows_the_ends_and_all_others_are_inside() -> None:
+    ends = []
+    for config in MICRO[0].configurations():
+        axes = zip(MICRO[0].space.parameters, config.values(), strict=True)
+        ends.append([(p.name, v) for p, v in axes if v in (p.levels[0], p.levels[-1])])  # type: ignore[attr-defined]
+    counts = Counter(end for some in ends for end in some)
+    assert all(len(some) == (place % 4 == 3) for place, some in enumerate(ends))
+    assert set(counts.values()) == {2}
+    assert len(counts) == 8
 
 
 def test_every_architecture_can_be_built_and_the_learning_rate_falls_with_width() -> None:
@@ -126,5 +140,7 @@ def test_a_setting_comes_back_from_its_manifest_and_names_are_distinct() -> None
     runner = ArchitectureRunner((TINY, *MICRO))
     assert runner_of(json.loads(json.dumps(runner.manifest()))) == runner
     assert "latency.py" in runner.manifest()["sources"]
+    with pytest.raises(CollectError, match="5 architectures cannot be drawn from a grid with 4 combinations"):
+        dataclasses.replace(TINY, measured=5)
     with pytest.raises(CollectError, match="distinct names"):
         ArchitectureRunner((TINY, TINY))
