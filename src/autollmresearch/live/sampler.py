@@ -29,7 +29,7 @@ from autollmresearch.live.notes import Explanation, save_explanation
 from autollmresearch.live.problem import Prepared
 from autollmresearch.methods import make_policy
 from autollmresearch.policy import Policy, Proposal, State, nearest_untried
-from llmconfig_gym.env import read_action
+from llmconfig_gym.action import read_action
 from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.experiment import Direction, Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import Value
@@ -244,7 +244,7 @@ class AutoLLMSampler(BaseSampler):
 
 def _read(proposal: Proposal, space: Space) -> Mapping[str, Value]:
     """The configuration that was proposed, as a mapping or in a model's own words. Raises `InvalidConfig`."""
-    action = read_action(proposal.config)
+    action = read_action(proposal.config, space)
     if isinstance(action, Outcome):
         raise InvalidConfig(action.message.removeprefix("invalid: ").rstrip("."))
     return space.check(action)
