@@ -16,7 +16,7 @@ from llmconfig_gym.errors import SourceUnavailable, unknown_name
 from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.suite import Suite
 
-EMBEDDED = ("micro", "micro-grpo")
+EMBEDDED = ("micro",)
 SOURCES = ("steplaw", "hwgpt", "admire", "regmix")
 CACHE_VARIABLE = "AUTOLLMRESEARCH_CACHE"
 

@@ -1,6 +1,6 @@
 """ConfigEnv: the Gymnasium face of one experiment under a trial budget.
 
-An action is a configuration, as a mapping or as text that holds one in JSON. An observation is text. The reward of
+An action is a configuration, as a mapping or as text that holds one (action.py). An observation is text. The reward of
 step t is `(1 - regret_t) / budget`, so that an episode's rewards sum to
 `1 - sum_t (y_t - y_best) / (T (y_worst - y_best))`, the cumulative-regret reward; a duplicate, invalid or missing
 trial counts as `y_worst` and earns nothing. The reward is for the trainer: it depends on the optimum, so it must
@@ -12,7 +12,6 @@ Importing this module registers the environment, so
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Mapping
 from typing import Any, SupportsFloat, TypeAlias
@@ -21,6 +20,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from llmconfig_gym.action import MAX_TEXT, read_action
 from llmconfig_gym.catalog import load_experiment
 from llmconfig_gym.errors import EpisodeOver
 from llmconfig_gym.experiment import Experiment, Outcome
@@ -29,11 +29,6 @@ from llmconfig_gym.space import Space
 from llmconfig_gym.tasks import describe, describe_outcome
 
 Action: TypeAlias = str | Mapping[str, Any]
-
-MAX_TEXT = 65_536
-"""Longest action or observation in characters; a longer action is invalid."""
-
-_OPEN, _CLOSE = "<config>", "</config>"
 
 
 class ConfigActions(spaces.Space[Any]):
@@ -133,7 +128,7 @@ class ConfigEnv(gymnasium.Env[str, Any]):
         if len(self._history) >= self.budget:
             trials = f"{self.budget} trial{'s' if self.budget != 1 else ''}"
             return Outcome("over_budget", message=f"over budget: the budget of {trials} is spent.")
-        config = read_action(action)
+        config = read_action(action, self.experiment.space)
         if isinstance(config, Outcome):
             return config
         outcome = self.experiment.tell(config)
@@ -145,33 +140,3 @@ class ConfigEnv(gymnasium.Env[str, Any]):
 
 
 gymnasium.register("LLMConfig-v0", entry_point="llmconfig_gym.env:ConfigEnv")
-
-
-def read_action(action: object) -> Mapping[str, Any] | Outcome:
-    """The configuration in an action, or an `invalid` outcome that says why there is none.
-
-    Text holds it as JSON: in its last `<config>...</config>` block, else as the whole text. Never raises.
-    """
-    if isinstance(action, Mapping):
-        return action
-    if not isinstance(action, str):
-        return _invalid(f"an action is a mapping or text, found a {type(action).__name__}")
-    if len(action) > MAX_TEXT:
-        return _invalid(f"an action has at most {MAX_TEXT} characters, found {len(action)}")
-    try:
-        config = json.loads(_last_block(action))
-    except (ValueError, RecursionError):
-        return _invalid('no JSON object was found; write <config>{"name": value, ...}</config>')
-    if not isinstance(config, dict):
-        return _invalid(f"the configuration must be a JSON object, found a {type(config).__name__}")
-    return config
-
-
-def _last_block(text: str) -> str:
-    """What stands in the last closed `<config>` block; all of `text` if there is none. Linear in its length."""
-    start = text.rfind(_OPEN, 0, max(text.rfind(_CLOSE), 0))
-    return text if start < 0 else text[start + len(_OPEN) : text.index(_CLOSE, start)]
-
-
-def _invalid(problem: str) -> Outcome:
-    return Outcome("invalid", message=f"invalid: {problem}.")

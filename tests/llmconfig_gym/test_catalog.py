@@ -94,7 +94,7 @@ def test_a_downloaded_source_is_available(cache: Path, experiments: Mapping[str,
         ("steplw", "no suite is called 'steplw'; did you mean 'steplaw'"),
         (
             "nothing-like-it",
-            "no suite is called 'nothing-like-it'; known: admire, hwgpt, micro, micro-grpo, regmix, steplaw",
+            "no suite is called 'nothing-like-it'; known: admire, hwgpt, micro, regmix, steplaw",
         ),
         ("", "no suite is called ''"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from llmconfig_gym.env import MAX_TEXT, ConfigActions, ConfigEnv, read_action
+from llmconfig_gym.env import ConfigActions, ConfigEnv
 from llmconfig_gym.errors import EpisodeOver, UnknownName
-from llmconfig_gym.experiment import Experiment, Outcome
+from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.parameter import Categorical, FloatArray, Grid
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
@@ -279,48 +279,6 @@ def test_what_the_caller_does_to_info_does_not_change_the_episode(experiment: Ex
     outcome["config"].clear()
     outcome.clear()
     assert env.step(config)[4]["outcome"]["kind"] == "duplicate"
-
-
-# Reading actions.
-
-
-@given(
-    before=st.text(), after=st.text(), config=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3))
-)
-def test_the_last_closed_block_is_the_action(before: str, after: str, config: dict[str, Any]) -> None:
-    said = json.dumps(config)
-    for text in (said, f"<config>{said}</config>", f"{before}<config>{said}</config>{after}"):
-        assert read_action(text) == config
-    for text in (
-        f"<config>1</config>{before}<config>{said}</config>",
-        f"<config>{said}</config>{before}<config>{after}",
-        f"<config>{said}</config>{before}</config>",
-        f"<config>{before}<config>{said}</config>",
-    ):
-        assert read_action(text) == config
-
-
-@given(action=st.text())
-def test_any_text_is_a_configuration_or_says_why_not(action: str) -> None:
-    found = read_action(action)
-    assert isinstance(found, Mapping) or (found.kind == "invalid" and found.message.isascii())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<config>" * 8192,
-        "<config>" * 4000 + "</config>" * 3000,
-        "[" * MAX_TEXT,
-        "9" * 60_000,
-        '{"a":' * 13_000,
-        "x" * 65_537,
-    ],
-)
-def test_hostile_text_is_refused_without_delay_or_error(text: str) -> None:
-    found = read_action(text)
-    assert isinstance(found, Outcome)
-    assert found.kind == "invalid"
 
 
 # Nothing unpaid is revealed.

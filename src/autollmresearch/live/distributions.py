@@ -57,24 +57,21 @@ class SearchSpace:
             distributions: by name. Those that no `Space` can hold (a range too wide for floats) are left out.
             known: a space some of whose parameters these distributions were made from by `Space.to_optuna`.
         """
-        left = dict(distributions)
         parameters: list[Parameter] = []
+        modelled: dict[str, BaseDistribution] = {}
         for p in known.parameters if known is not None else ():
             own = Space((p,)).to_optuna()
-            if all(left.get(name) == d for name, d in own.items()):
+            if all(distributions.get(name) == d for name, d in own.items()):
                 parameters.append(p)
-                for name in own:
-                    del left[name]
-        for name, d in left.items():
-            try:
-                parameters.append(parameter_of(name, d))
-            except InvalidSpace:
-                continue
-        if not parameters:
-            return None
-        space = Space(tuple(parameters))
-        modelled = {n for p in parameters for n in (Space((p,)).to_optuna() if p.name not in left else (p.name,))}
-        return cls(space, {n: d for n, d in distributions.items() if n in modelled})
+                modelled |= own
+        for name, d in distributions.items():
+            if name not in modelled:
+                try:
+                    parameters.append(parameter_of(name, d))
+                except InvalidSpace:
+                    continue
+                modelled[name] = d
+        return cls(Space(tuple(parameters)), modelled) if parameters else None
 
     @cached_property
     def _own(self) -> dict[str, tuple[Space, Mapping[str, BaseDistribution]]]:

@@ -36,6 +36,7 @@ class Prepared:
     metric: Metric
     task: str
     cheaper: tuple[CheapRuns, ...]
+    _best: list[Mapping[str, Value]] = field(init=False)
     _pool: Pool = field(init=False)
     _last: Problem | None = field(default=None, init=False)
     _added: list[dict[str, Value]] = field(default_factory=list, init=False)

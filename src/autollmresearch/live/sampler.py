@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import intersection_search_space
 
-from autollmresearch.errors import EvidenceIgnored, InvalidEvidence, InvalidFidelity, MultiObjectiveStudy
+from autollmresearch.errors import BrokenPolicy, EvidenceIgnored, InvalidEvidence, InvalidFidelity, MultiObjectiveStudy
 from autollmresearch.live.claims import claim, keep, wait_for_lower
 from autollmresearch.live.distributions import SearchSpace, legal_value
 from autollmresearch.live.evidence import FIDELITY, read_evidence
@@ -29,7 +29,7 @@ from autollmresearch.live.notes import Explanation, save_explanation
 from autollmresearch.live.problem import Prepared
 from autollmresearch.methods import make_policy
 from autollmresearch.policy import Policy, Proposal, State, nearest_untried
-from llmconfig_gym.env import read_action
+from llmconfig_gym.action import read_action
 from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.experiment import Direction, Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import Value
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from autollmresearch.live.evidence import EvidenceItem
 
-KEPT = 2
-"""Search spaces for which the problem is kept: that of first trials and that of later ones."""
+KEPT = 4
+"""Problems that are kept: those of first and of later trials, in a study or two."""
 
 ATTEMPTS = 20
 """How often a proposal may meet another worker's claim before one is drawn at random."""
@@ -124,7 +124,7 @@ class AutoLLMSampler(BaseSampler):
         target = SearchSpace.of(search_space, self._known) if search_space else self._space_of_evidence()
         if target is None:
             keep(study, trial, {})
-            self._explain(study, trial, Explanation("random", "Drawn at random: nothing is known yet."))
+            self._explain(study, trial, Explanation("random", "Drawn at random: no search space is known yet."))
             return {}
         params = self._propose(study, trial, target)
         if not search_space:  # what the trial will ask for is not known: `sample_independent` takes it from the claim
@@ -177,10 +177,12 @@ class AutoLLMSampler(BaseSampler):
 
     def _ask(self, state: State, history: History) -> tuple[Mapping[str, Value], Explanation]:
         """The policy's configuration, one of the candidates not tried yet, and its explanation."""
-        proposal = self._policy.propose([state])[0]
-        known = f"{_count(len(history.finished), 'finished trial')}, {_count(len(history.pending), 'unfinished one')}"
-        if cheaper := sum(len(runs.losses) for runs in state.problem.cheaper):
-            known = f"{_count(cheaper, 'cheaper run')}, {known}"
+        proposals = self._policy.propose([state])
+        if len(proposals) != 1 or not isinstance(proposal := proposals[0], Proposal):
+            raise BrokenPolicy(f"{self._policy_name} returned {proposals!r:.80} for one state; expected one Proposal")
+        cheaper = sum(len(runs.losses) for runs in state.problem.cheaper)
+        counts = {"cheaper run": cheaper, "finished trial": len(history.finished), "running one": len(history.pending)}
+        known = ", ".join(_count(n, thing) for thing, n in counts.items() if n)
         explanation = Explanation(self._policy_name, proposal.reasoning, proposal.mean, proposal.sd, known)
         try:
             config = _read(proposal, state.problem.space)
@@ -204,9 +206,10 @@ class AutoLLMSampler(BaseSampler):
     def _prepare(self, study: Study, target: SearchSpace) -> Prepared:
         """What does not change from trial to trial, made once per search space."""
         direction: Direction = "minimize" if study.direction.name == "MINIMIZE" else "maximize"
+        fidelity = self._fidelity_of(study)
         with self._lock:
             for known in self._prepared:
-                if known.metric.direction == direction and known.target.same_as(target):
+                if (known.metric.direction, known.fidelity) == (direction, fidelity) and known.target.same_as(target):
                     return known
         for cheap in self._evidence:
             if cheap.direction not in (None, direction):
@@ -220,7 +223,7 @@ class AutoLLMSampler(BaseSampler):
             message = f"{_count(len(self._evidence) - len(cheaper), 'cheaper study')} shares no setting with {names}"
             warnings.warn(message, EvidenceIgnored, stacklevel=2)
         metric = Metric(self._metric, direction)
-        prepared = Prepared(target, self._fidelity_of(study), metric, self._task, cheaper)
+        prepared = Prepared(target, fidelity, metric, self._task, cheaper)
         with self._lock:
             self._prepared = [prepared, *self._prepared][:KEPT]
         return prepared
@@ -241,7 +244,7 @@ class AutoLLMSampler(BaseSampler):
 
 def _read(proposal: Proposal, space: Space) -> Mapping[str, Value]:
     """The configuration that was proposed, as a mapping or in a model's own words. Raises `InvalidConfig`."""
-    action = read_action(proposal.config)
+    action = read_action(proposal.config, space)
     if isinstance(action, Outcome):
         raise InvalidConfig(action.message.removeprefix("invalid: ").rstrip("."))
     return space.check(action)

@@ -43,8 +43,12 @@ def register(commands: Commands) -> None:
     p.add_argument("--work", type=Path, metavar="DIR", help="where runs are kept meanwhile (default: OUT.work)")
     p.add_argument("--replace", action="store_true", help="put the suite in place of the one that DIR holds")
     lab = p.add_argument_group("a sweep of this package")
-    lab.add_argument("--runner", default="pretraining", help="what to sweep (default: pretraining)")
-    lab.add_argument("--experiments", metavar="A,B", help="only these experiments (default: all of the runner's)")
+    lab.add_argument(
+        "--runner",
+        default="micro",
+        help="a task (pretraining, architecture, mixture, grpo), or micro for all of them (default: micro)",
+    )
+    lab.add_argument("--experiments", metavar="A,B", help="only these sweeps of it (default: all)")
     lab.add_argument("--device", default="cpu", help="as PyTorch names it, e.g. cuda (default: cpu)")
     own = p.add_argument_group("a sweep of your own command")
     own.add_argument("--command", metavar="TEMPLATE", help="e.g. 'python train.py --lr {lr}'; it must print the metric")
@@ -155,7 +159,8 @@ def _runner(args: argparse.Namespace, work: Path) -> Runner:
     if (args.command is None) != (args.space is None):
         raise CollectError("--command and --space go together: what to run, and over what")
     if args.command is None:
-        return runner_named(args.runner, args.experiments.split(",") if args.experiments else None, args.device)
+        experiments = args.experiments.split(",") if args.experiments else None
+        return runner_named(args.runner, experiments, args.device, cache=work / "bases")
     if args.timeout is not None and not args.timeout > 0:
         raise CollectError(f"--timeout must be more than 0 seconds, found {args.timeout}")
     return CommandRunner(args.command, read_sweep(args.space, args.metric), (work / "logs").absolute(), args.timeout)
@@ -186,7 +191,7 @@ def _command(args: argparse.Namespace, name: str) -> str:
         parts += [f"--command {shlex.quote(args.command)}", f"--space {args.space.name}"]
         parts += [f"--metric {args.metric}"] if args.metric else []
         return " ".join(parts)
-    parts += [f"--runner {args.runner}"] if args.runner != "pretraining" else []
+    parts += [f"--runner {args.runner}"] if args.runner != "micro" else []
     parts += [f"--experiments {args.experiments}"] if args.experiments else []
     parts += [f"--device {args.device}"] if args.device != "cpu" else []
     return " ".join(parts)

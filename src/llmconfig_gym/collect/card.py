@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmconfig_gym.collect.driver import Row
-from llmconfig_gym.collect.quality import ENOUGH, Quality, quality
+from llmconfig_gym.collect.quality import ENOUGH, RANKED, Quality, Transfer, quality, transfers
+from llmconfig_gym.collect.runners import parts_of
 from llmconfig_gym.suite import Suite
 from llmconfig_gym.text import number, value_text
 
@@ -38,11 +40,14 @@ def render_card(suite: Suite, rows: Sequence[Row], manifest: Mapping[str, Any], 
             ]
         ),
         *_how_to_verify(suite, manifest),
+        "## Runs",
+        _sweeps(rows),
         "## Experiments",
-        _experiments(suite, rows),
+        _experiments(suite),
         "## What can be learned from them",
         _qualities(qualities),
         _verdict(qualities),
+        *_families(transfers(suite)),
         *_generators(manifest),
     ]
     return "\n\n".join(parts) + "\n"
@@ -59,26 +64,23 @@ def _effort(rows: Sequence[Row]) -> str:
     )
 
 
-def _experiments(suite: Suite, rows: Sequence[Row]) -> str:
+def _sweeps(rows: Sequence[Row]) -> str:
+    """What was run: an architecture or a mixture is run once for several experiments."""
+    lines = []
+    for name in dict.fromkeys(r.run.experiment for r in rows):
+        mine = [r for r in rows if r.run.experiment == name]
+        lost = sum(r.measurement.status != "ok" for r in mine)
+        lines.append((name, len(mine), lost, f"{sum(r.measurement.seconds for r in mine):,.0f}"))
+    return _table(("sweep", "runs", "diverged or failed", "core-seconds"), lines)
+
+
+def _experiments(suite: Suite) -> str:
     lines = []
     for s in suite.summaries:
-        mine = [r for r in rows if f"{suite.name}/{r.run.experiment}" == s.id]
-        lost = sum(r.measurement.status != "ok" for r in mine)
-        seconds = sum(r.measurement.seconds for r in mine)
         fidelity = ", ".join(f"{k} {value_text(v)}" for k, v in s.fidelity.values.items())
         cost = f"{number(s.fidelity.cost)} {s.fidelity.unit}"
-        lines.append((s.id, s.level, fidelity, cost, s.configurations, len(mine), lost, f"{seconds:,.0f}"))
-    header = (
-        "experiment",
-        "level",
-        "fidelity",
-        "cost of a run",
-        "configurations",
-        "runs",
-        "diverged or failed",
-        "core-seconds",
-    )
-    return _table(header, lines)
+        lines.append((s.id, s.task, s.level, fidelity, cost, s.configurations))
+    return _table(("experiment", "task", "level", "fidelity", "cost of a run", "configurations"), lines)
 
 
 def _qualities(qualities: Sequence[Quality]) -> str:
@@ -114,8 +116,35 @@ def _verdict(qualities: Sequence[Quality]) -> str:
     return f"{rule} Uninformative: {len(poor)} of {len(qualities)}.\n\n{listed}"
 
 
+def _families(found: Sequence[Transfer]) -> list[str]:
+    """How the cheapest experiment of each family speaks for the dearest; nothing for a suite of one level."""
+    if not found:
+        return []
+    lines = [
+        (
+            t.family,
+            t.low,
+            t.high,
+            t.shared,
+            f"{t.spearman:.2f}",
+            "yes" if t.moved else "no",
+            "not measured there" if math.isnan(t.regret) else f"{t.regret:.3f}",
+        )
+        for t in found
+    ]
+    header = ("family", "cheapest", "dearest", "shared", "Spearman", "the best moves", "regret of copying")
+    moved, ranked = sum(t.moved for t in found), sum(t.ranked for t in found)
+    return [
+        "## From cheap to expensive",
+        _table(header, lines),
+        f"The best configuration differs in {moved} of {len(found)} families; the rank correlation over the "
+        f"configurations that both measured is between {RANKED[0]:g} and {RANKED[1]:g} in {ranked} of {len(found)}. "
+        "Regret of copying: simple regret at the dearest experiment of what is best at the cheapest.",
+    ]
+
+
 def _how_to_verify(suite: Suite, manifest: Mapping[str, Any]) -> list[str]:
-    if "sources" not in manifest:  # the program is the user's
+    if not _sources(manifest):  # the program is the user's
         return []
     return [
         f"`llmconfig-gym verify {suite.name} --rows 5` (or with the path of this directory) runs five of the runs "
@@ -124,14 +153,17 @@ def _how_to_verify(suite: Suite, manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _generators(manifest: Mapping[str, Any]) -> list[str]:
-    if "sources" not in manifest:
+    digests = _sources(manifest)
+    if not digests:
         return []
-    lines = [(f"`{name}`", f"`{digest}`") for name, digest in manifest["sources"].items()]
-    return [
-        "## Generators",
-        _table(("file", "SHA-256"), lines),
-        f"Runner: {manifest['runner']}, PyTorch {manifest['torch']}.",
-    ]
+    made = ", ".join(f"{part['runner']} (PyTorch {part['torch']})" for part in parts_of(manifest))
+    lines = [(f"`{name}`", f"`{digest}`") for name, digest in digests]
+    return ["## Generators", _table(("file", "SHA-256"), lines), f"Runners: {made}."]
+
+
+def _sources(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Files of the lab with their digests, each pair once; none for a program of the user's."""
+    return sorted({item for part in parts_of(manifest) for item in part.get("sources", {}).items()})
 
 
 def _bullets(texts: Sequence[str]) -> str:

@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, finite
 from llmconfig_gym.collect.sweep_file import Sweep
 from llmconfig_gym.collect.table import noise_floor, tabulate
@@ -142,7 +140,8 @@ class CommandRunner:
         return Suite.of(name, card, experiments)
 
     def _experiment(self, id_: str, level: Level, fidelity: Fidelity, rows: Sequence[Row]) -> Experiment:
-        table, metric = tabulate(rows), self.sweep.metric
+        metric = self.sweep.metric
+        table = tabulate(rows, metric.details)
         return Experiment(
             id=id_,
             suite=id_.partition("/")[0],
@@ -153,7 +152,7 @@ class CommandRunner:
             metric=metric,
             pool=Pool.from_configs(self.sweep.space, table.configs),
             values=table.values,
-            details={name: table.details.get(name, np.full(len(table.configs), np.nan)) for name in metric.details},
+            details=table.details,
             spread=table.spread,
             replicates=table.replicates,
             noise=noise_floor(table.values, table.spread, metric.direction),

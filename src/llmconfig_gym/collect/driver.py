@@ -110,6 +110,14 @@ class Runner(Protocol):
         ...
 
 
+class VerifiableRunner(Runner, Protocol):
+    """A runner of this package: its runs can be repeated one by one."""
+
+    def alone(self, run: Run) -> Group:
+        """The group that measures one run by itself."""
+        ...
+
+
 def remaining(runner: Runner, work: Path) -> list[Group]:
     """The groups that `collect` would run: all, or what is missing in `work`. Changes nothing on disk.
 

@@ -167,7 +167,7 @@ def _measurement(run: lab.Run, device: str) -> Measurement:
 
 
 def _experiment(suite: str, setting: GRPOSetting, rows: Sequence[Row]) -> Experiment:
-    table = tabulate(rows)
+    table = tabulate(rows, METRIC_DETAILS)
     metric = Metric(
         "accuracy",
         "maximize",

@@ -15,7 +15,7 @@ from llmconfig_gym.collect.lab import corpus
 from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
-from llmconfig_gym.collect.table import noise_floor, tabulate
+from llmconfig_gym.collect.table import noise_floor, short, tabulate
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
 from llmconfig_gym.parameter import Grid
 from llmconfig_gym.pool import Pool
@@ -62,7 +62,7 @@ class PretrainingSetting:
     @property
     def name(self) -> str:
         """For example `N98k-D1M`."""
-        return f"N{_short(self.shape.parameters)}-D{_short(self.tokens)}"
+        return f"N{short(self.shape.parameters)}-D{short(self.tokens)}"
 
     @property
     def flops(self) -> float:
@@ -194,7 +194,7 @@ def _measurement(result: TrainingRun, device: str) -> Measurement:
 
 
 def _experiment(suite: str, setting: PretrainingSetting, rows: Sequence[Row]) -> Experiment:
-    table = tabulate(rows)
+    table = tabulate(rows, METRIC.details)
     unit = f"sequences of {setting.shape.context} tokens"
     space = Space((Grid("lr", setting.lrs, log=True), Grid("batch_size", setting.batch_sizes, log=True, unit=unit)))
     return Experiment(
@@ -237,14 +237,6 @@ def _card(settings: Sequence[PretrainingSetting]) -> Card:
             f"scale is clipped at {CLIP} times the best loss.",
         ),
     )
-
-
-def _short(count: int) -> str:
-    """1,048,576 -> `1M`; 98,304 -> `98k`."""
-    for suffix, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= unit:
-            return f"{count / unit:.0f}{suffix}"
-    return str(count)
 
 
 def _float(value: object) -> float:

@@ -1,4 +1,8 @@
-"""Whether an experiment can teach anything: is its best inside the grid, and does it stand out of the noise?"""
+"""Whether experiments can teach anything.
+
+One experiment: is its best inside the grid, and does it stand out of the noise? A family of them: does what is best
+change from its cheapest to its dearest experiment, while the ranking still says something?
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,14 @@ import numpy as np
 
 from llmconfig_gym.experiment import Experiment, Level
 from llmconfig_gym.parameter import Grid, Integer, Ordered, Real, Value
+from llmconfig_gym.space import Config, Space
+from llmconfig_gym.suite import Suite
 
 ENOUGH = 5.0
 """Least (median - best) / noise floor of an informative experiment."""
+
+RANKED = (0.2, 0.95)
+"""Rank correlation between which a family's cheapest experiment says something of its dearest, but not all."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,65 @@ class Quality:
         if not self.ratio >= ENOUGH:
             found.append(f"(median - best) is less than {ENOUGH:g} times the noise floor, or that is unknown")
         return found
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How a family's cheapest experiment speaks for its dearest.
+
+    Attributes:
+        task, family: whose.
+        low, high: the two experiments' ids.
+        shared: configurations that both measured; a setting with a relative range counts as the level nearest in
+            position.
+        spearman: rank correlation of their losses over these; NaN with fewer than three.
+        moved: whether their best configurations differ, each over its own table.
+        regret: what the cheapest one's best costs at the dearest, as simple regret; NaN if it was not measured there.
+    """
+
+    task: str
+    family: str
+    low: str
+    high: str
+    shared: int
+    spearman: float
+    moved: bool
+    regret: float
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the rank correlation is within `RANKED`."""
+        return RANKED[0] <= self.spearman <= RANKED[1]
+
+
+def transfers(suite: Suite) -> list[Transfer]:
+    """One entry per family with a low and a high experiment, in the suite's order."""
+    found = []
+    for family in dict.fromkeys(s.family for s in suite.summaries):
+        mine = [s for s in suite.summaries if s.family == family]
+        low = min((s for s in mine if s.level == "low"), key=lambda s: s.fidelity.cost, default=None)
+        high = max((s for s in mine if s.level == "high"), key=lambda s: s.fidelity.cost, default=None)
+        if low is not None and high is not None:
+            found.append(_transfer(suite.experiment(low.id), suite.experiment(high.id)))
+    return found
+
+
+def _transfer(low: Experiment, high: Experiment) -> Transfer:
+    from scipy.stats import spearmanr
+
+    places = [high.pool.find(_moved(low.pool.config(row), low.space, high.space)) for row in range(len(low.pool))]
+    pairs = [(row, there) for row, (there, exact) in enumerate(places) if exact]
+    here, there = (np.array([p[i] for p in pairs], dtype=np.int64) for i in (0, 1))
+    rho = float(spearmanr(low.losses[here], high.losses[there]).statistic) if len(pairs) > 2 else float("nan")
+    place, exact = places[int(low.losses.argmin())]
+    regret = (float(high.losses[place]) - high.best) / (high.worst - high.best) if exact else float("nan")
+    moved = not exact or place != int(high.losses.argmin())
+    return Transfer(high.task, high.family, low.id, high.id, len(pairs), rho, moved, regret)
+
+
+def _moved(config: Config, source: Space, target: Space) -> Config:
+    """A configuration as the target has it, with every setting at the target's nearest level."""
+    return target.decode(target.encode(target.translate(config, source)))
 
 
 def quality(e: Experiment) -> Quality:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmconfig_gym.collect.driver import Row
+from llmconfig_gym.collect.driver import Measurement, Row
 from llmconfig_gym.experiment import Direction
 from llmconfig_gym.parameter import FloatArray, Value
 
@@ -41,12 +41,11 @@ class Table:
     replicates: NDArray[np.int64]
 
 
-def tabulate(rows: Sequence[Row]) -> Table:
-    """The table of one experiment's rows."""
+def tabulate(rows: Sequence[Row], details: Iterable[str] = ()) -> Table:
+    """The table of one experiment's rows, with these details."""
     runs: dict[str, list[Row]] = {}
     for row in rows:
         runs.setdefault(json.dumps(row.run.config, sort_keys=True), []).append(row)
-    names = dict.fromkeys(name for row in rows for name in row.measurement.details)
     values = [[_number(r.measurement.value) for r in group] for group in runs.values()]
 
     def mean(name: str, group: Sequence[Row]) -> float:
@@ -59,11 +58,24 @@ def tabulate(rows: Sequence[Row]) -> Table:
             name: np.array(
                 [statistics.fmean(_number(r.measurement.details.get(name)) for r in g) for g in runs.values()]
             )
-            for name in names
+            for name in details
         },
         spread=np.array([statistics.stdev(v) if len(v) > 1 and all(map(math.isfinite, v)) else NAN for v in values]),
         replicates=np.array([len(v) for v in values]),
     )
+
+
+def revalued(rows: Sequence[Row], value: Callable[[Measurement], float | None]) -> list[Row]:
+    """The rows with another metric, made from what each measured."""
+    return [replace(r, measurement=replace(r.measurement, value=value(r.measurement))) for r in rows]
+
+
+def short(count: int) -> str:
+    """1,048,576 -> `1M`; 98,304 -> `98k`."""
+    for suffix, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= unit:
+            return f"{count / unit:.0f}{suffix}"
+    return str(count)
 
 
 def noise_floor(values: FloatArray, spread: FloatArray, direction: Direction) -> float:

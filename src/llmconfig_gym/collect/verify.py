@@ -3,7 +3,8 @@
 Where code, PyTorch and processor are those that made the suite, a run comes out the same to the last bit. Elsewhere
 sums are rounded otherwise, training amplifies that, and two such runs differ like two seeds do, at most: their
 difference has sqrt(2) times the standard deviation sigma of one run. A run passes within 4 * sqrt(2) * sigma. Runs
-far from the optimum scatter more than the experiment's noise floor, so sigma is the largest spread of its replicates.
+far from the optimum scatter more than the experiment's noise floor, so sigma is the largest spread between the
+replicates of one configuration. What is compared is the value a run was stored with: of an architecture its loss.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from llmconfig_gym.collect.driver import Row
+from llmconfig_gym.collect.driver import Row, VerifiableRunner
 from llmconfig_gym.collect.embed import read_manifest, remake
 from llmconfig_gym.collect.raw_runs import RAW_RUNS, read_runs
-from llmconfig_gym.collect.runners import VerifiableRunner, runner_of
+from llmconfig_gym.collect.runners import parts_of, runner_of
+from llmconfig_gym.collect.table import tabulate
 from llmconfig_gym.errors import CollectError
-from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.suite import Suite
 
@@ -63,6 +64,7 @@ class Plan:
     Attributes:
         runner, suite: what is verified, and with what.
         rows: the runs drawn, in the order of the suite.
+        sigmas: see `largest_spreads`.
         seconds: about how long they take on one core.
         problems: what is wrong with the suite already: tables that are not what its runs give.
         notes: what may explain differences: other code, another PyTorch.
@@ -71,6 +73,7 @@ class Plan:
     runner: VerifiableRunner
     suite: Suite
     rows: tuple[Row, ...]
+    sigmas: Mapping[str, float]
     seconds: float
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -91,12 +94,16 @@ def plan(root: Path, count: int, seed: int, device: str | None = None) -> Plan:
     if not 1 <= count <= len(rows):
         raise CollectError(f"{suite.name} has {len(rows)} runs; found a wish to verify {count}")
     now = runner.manifest()
-    notes = [f"{n} is not the file the suite was made with" for n in _differing(manifest["sources"], now["sources"])]
-    if manifest["torch"] != now["torch"]:
-        notes.append(f"the suite was made with PyTorch {manifest['torch']}, here is {now['torch']}")
+    notes: dict[str, None] = {}  # each once, though several parts may share a file
+    for then, here in zip(parts_of(manifest), parts_of(now), strict=True):
+        for name in _differing(then["sources"], here["sources"]):
+            notes[f"{name} is not the file the suite was made with"] = None
+        if then["torch"] != here["torch"]:
+            notes[f"the suite was made with PyTorch {then['torch']}, here is {here['torch']}"] = None
     drawn = _draw(rows, count, seed)
     seconds = sum(runner.alone(r.run).seconds for r in drawn)
-    return Plan(runner, suite, drawn, seconds, tuple(_problems(suite, remake(root, suite.name))), tuple(notes))
+    problems = tuple(_problems(suite, remake(root, suite.name)))
+    return Plan(runner, suite, drawn, largest_spreads(rows), seconds, problems, tuple(notes))
 
 
 def verify(chosen: Plan, *, progress: bool = True) -> list[Check]:
@@ -113,20 +120,26 @@ def verify(chosen: Plan, *, progress: bool = True) -> list[Check]:
         for row in chosen.rows:
             group = chosen.runner.alone(row.run)
             (measurement,) = chosen.runner.measure(group)
-            experiment = chosen.suite.experiment(f"{chosen.suite.name}/{row.run.experiment}")
             stored = row.measurement.value
-            found = (stored, measurement.value, tolerance(experiment, stored))
-            checks.append(Check(experiment.id, row.run.config, row.run.seed, *found))
+            found = (stored, measurement.value, tolerance(chosen.sigmas[row.run.experiment], stored))
+            checks.append(Check(row.run.experiment, row.run.config, row.run.seed, *found))
             bar.set_postfix_str(f"{len(checks)}/{len(chosen.rows)} runs", refresh=False)
             bar.update(group.seconds)
     return checks
 
 
-def tolerance(experiment: Experiment, stored: float | None) -> float:
-    """How far a run may come out from its stored value; see the top of this file."""
-    known = [experiment.noise, *([] if experiment.spread is None else experiment.spread.tolist())]
-    sigmas = [s for s in known if math.isfinite(s)]
-    return FACTOR * max(sigmas) if sigmas else UNREPLICATED * abs(stored or 0.0)
+def tolerance(sigma: float, stored: float | None) -> float:
+    """How far a run may come out from its stored value; see the top of this file. NaN for an unknown sigma."""
+    return FACTOR * sigma if math.isfinite(sigma) else UNREPLICATED * abs(stored or 0.0)
+
+
+def largest_spreads(rows: Sequence[Row]) -> dict[str, float]:
+    """For each `Run.experiment` the largest standard deviation between replicates; NaN where there are none."""
+    found = {}
+    for name in dict.fromkeys(r.run.experiment for r in rows):
+        spread = tabulate([r for r in rows if r.run.experiment == name]).spread
+        found[name] = float(np.nanmax(spread)) if np.isfinite(spread).any() else math.nan
+    return found
 
 
 def _draw(rows: Sequence[Row], count: int, seed: int) -> tuple[Row, ...]:

@@ -32,6 +32,7 @@ FLAGS = (
     "--headless=new",
     "--no-sandbox",  # as root it starts in no other way
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # in a container that memory may be small
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

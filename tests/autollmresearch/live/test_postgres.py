@@ -12,7 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from autollmresearch.errors import StorageProblem
-from autollmresearch.live import AutoLLMSampler, open_storage
+from autollmresearch.live import AutoLLMSampler, claims, open_storage
 from autollmresearch.live.notes import POLICY, REASONING
 
 WORKERS = 8
@@ -23,7 +23,12 @@ GREEDY = "copy"
 
 
 def _work(url: str, worker: int, together: Barrier, evidence: list[Any], space: dict[str, Any]) -> None:
-    """One worker: as a user's own script would be, but that all of them start at the same moment."""
+    """One worker: as a user's own script would be, but that all of them start at the same moment.
+
+    Every other one does not wait for its turn, as if its clock were wrong: then only the claims keep them apart.
+    """
+    if worker % 2:
+        claims.JUST_STARTED = 0.0
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cheap = optuna.create_study()
     cheap.add_trials(evidence)
@@ -52,10 +57,14 @@ def test_eight_workers_lose_and_double_no_trial(
     evidence = cheap(trials=60).trials
     arguments = [(postgres_url, worker, together, evidence, valley_space) for worker in range(WORKERS)]
     processes = [context.Process(target=_work, args=a) for a in arguments]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=240)
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(timeout=240)
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.exitcode for process in processes] == [0] * WORKERS
 
     trials = study.trials

@@ -16,9 +16,17 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import RDBStorage
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import TrialState
 
-from autollmresearch.errors import EvidenceIgnored, InvalidEvidence, InvalidFidelity, MultiObjectiveStudy, UnknownMethod
+from autollmresearch.errors import (
+    BrokenPolicy,
+    EvidenceIgnored,
+    InvalidEvidence,
+    InvalidFidelity,
+    MultiObjectiveStudy,
+    UnknownMethod,
+)
 from autollmresearch.evidence.records import CheapRuns
 from autollmresearch.live import AutoLLMSampler
 from autollmresearch.methods import make_policy
@@ -91,7 +99,8 @@ def test_evidence_moves_the_first_trial(
         study = _run(_sampler(evidence, **options), valley, 1)
         assert study.trials[0].value < chance[8]
         assert study.trials[0].user_attrs["policy"] == "pooled-gp"
-        assert "60 outcomes" in study.trials[0].user_attrs["reasoning"]
+        note = "".join(str(v) for v in study._storage.get_study_system_attrs(study._study_id).values())
+        assert "knowing 60 cheaper runs" in note
 
 
 def test_more_is_better(cheap: Callable[..., optuna.Study], valley: Loss) -> None:
@@ -155,9 +164,12 @@ def test_evidence_that_shares_nothing_is_said(cheap: Callable[..., optuna.Study]
 
 
 def test_the_seed_is_honoured(valley: Loss) -> None:
-    once, again, other = (_params(_run(_sampler(seed=seed), valley)) for seed in (0, 0, 1))
-    assert once == again
-    assert all(a != b for a, b in zip(once, other, strict=True))
+    """By chance, and by a policy that draws at random; what a policy computes need not depend on it."""
+    for policy in ("pooled-gp", "random"):
+        once, again, other = (_params(_run(_sampler(seed=seed, policy=policy), valley)) for seed in (0, 0, 1))
+        assert once == again
+        assert once[0] != other[0]
+        assert policy == "pooled-gp" or all(a != b for a, b in zip(once, other, strict=True))
 
 
 def test_without_a_seed_two_samplers_differ(valley: Loss) -> None:
@@ -238,6 +250,36 @@ def test_failed_trials_are_known(valley: Loss, cheap: Callable[..., optuna.Study
     assert len({json.dumps(params) for params in _params(study)}) == 5  # none is tried again
 
 
+def test_a_trial_that_is_run_again_is_no_failure(valley: Loss, valley_space: dict[str, BaseDistribution]) -> None:
+    """Its worker was lost, not its configuration: Optuna's own way of queueing it again is understood."""
+    recorder = Recorder(make_policy("random"))
+    study = optuna.create_study(sampler=_sampler(policy=recorder, space=valley_space))
+    lost = study.tell(study.ask(valley_space), state=TrialState.FAIL)
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        queue_again = RetryHeartbeatStaleTrialCallback(max_retry=2)
+    queue_again(study, lost)
+    study.ask(valley_space)  # the same configuration
+    study.ask(valley_space)
+    assert study.trials[1].params == lost.params
+    assert [(outcome.message, outcome.config) for outcome in recorder.states[-1].trials] == [("running.", lost.params)]
+
+
+def test_pruners_that_show_a_sampler_part_of_a_study_work(valley: Loss) -> None:
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+    study = optuna.create_study(sampler=_sampler(), pruner=pruner)
+
+    def objective(trial: optuna.Trial) -> float:
+        loss = valley(_suggest(trial), N)
+        for step in range(9):
+            trial.report(loss, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return loss
+
+    study.optimize(objective, n_trials=12)
+    assert {t.state.name for t in study.trials} == {"COMPLETE", "PRUNED"}
+
+
 def test_running_and_queued_trials_are_not_proposed_again(cheap: Callable[..., optuna.Study]) -> None:
     study = optuna.create_study(sampler=_sampler([cheap()], policy="copy"))
     first = _suggest(study.ask())
@@ -269,7 +311,6 @@ def test_a_small_space_may_be_exhausted() -> None:
 
 
 def test_trials_of_the_users_own_are_learned_from(valley: Loss, cheap: Callable[..., optuna.Study]) -> None:
-    """Also where they are no candidate, or out of range."""
     recorder = Recorder(make_policy("pooled-gp"))
     study = optuna.create_study(sampler=_sampler([cheap()], policy=recorder))
     own = {"lr": 0.001234567, "batch": 64}
@@ -277,7 +318,7 @@ def test_trials_of_the_users_own_are_learned_from(valley: Loss, cheap: Callable[
     study.optimize(lambda trial: valley(_suggest(trial), N), n_trials=2)
     state = recorder.states[-1]
     rows, losses = state.told()
-    assert state.problem.pool.config(int(rows[0])) == own
+    assert state.problem.space.same(state.problem.pool.config(int(rows[0])), own)
     assert losses.tolist() == [valley(own, N)]
 
 
@@ -392,7 +433,7 @@ def test_a_repeated_proposal_moves_to_the_nearest_other_candidate(
 
 def test_every_trial_says_why(valley: Loss) -> None:
     study = _run(_sampler(), valley, 2)
-    assert study.trials[0].user_attrs["reasoning"] == "Drawn at random: nothing is known yet."
+    assert study.trials[0].user_attrs["reasoning"] == "Drawn at random: no search space is known yet."
     assert [t.user_attrs["policy"] for t in study.trials] == ["random", "pooled-gp"]
 
 
@@ -419,6 +460,37 @@ def test_the_fidelity_is_the_studys_own_or_must_be_said(cheap: Callable[..., opt
     study.set_user_attr("fidelity", {"N": "1B", "tokens": 2e10})
     _suggest(study.ask())
     assert recorder.states[0].problem.fidelity.cost == pytest.approx(1.2e20)
+
+
+def test_one_sampler_serves_studies_of_several_fidelities(
+    cheap: Callable[..., optuna.Study], valley_space: dict[str, BaseDistribution]
+) -> None:
+    recorder = Recorder(make_policy("pooled-gp"))
+    sampler = AutoLLMSampler([cheap()], policy=recorder, space=valley_space, seed=0)
+    for size in (1e7, 1e8, 1e7):
+        study = optuna.create_study(sampler=sampler)
+        study.set_user_attr("fidelity", {"N": size})
+        study.ask(valley_space)
+    assert [state.problem.fidelity.values["N"] for state in recorder.states] == [1e7, 1e8, 1e7]
+    assert recorder.states[0].problem is recorder.states[2].problem
+
+
+@pytest.mark.parametrize("answer", [[], ["lr=1e-3"], [Proposal({}), Proposal({})]])
+def test_a_broken_policy_is_named(answer: list[Any], valley_space: dict[str, BaseDistribution]) -> None:
+    class Broken:
+        def propose(self, states: Sequence[State]) -> list[Proposal]:
+            return answer
+
+    study = optuna.create_study(sampler=_sampler(policy=Broken(), space=valley_space))
+    with pytest.raises(BrokenPolicy, match=r"^Broken returned .* for one state; expected one Proposal$"):
+        study.ask(valley_space)
+
+
+def test_the_package_imports_without_optuna() -> None:
+    """Commands that do not need it start at once; a name it does not have is an ordinary error."""
+    code = "import autollmresearch.live as l, sys; assert 'optuna' not in sys.modules; l.AutoLLMSampler; l.nothing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("AttributeError: module 'autollmresearch.live' has no attribute 'nothing'\n")
 
 
 def test_an_unknown_policy_is_refused_at_once() -> None:

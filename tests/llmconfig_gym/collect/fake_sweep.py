@@ -65,7 +65,7 @@ class FakeRunner:
         return Suite.of(name, Card("Fake"), [self._experiment(name, e, rows) for e in ("small", "large")])
 
     def _experiment(self, suite: str, name: str, rows: Sequence[Row]) -> Experiment:
-        table = tabulate([r for r in rows if r.run.experiment == name])
+        table = tabulate([r for r in rows if r.run.experiment == name], ["steps", "loss"])
         return Experiment(
             id=f"{suite}/{name}",
             suite=suite,

@@ -29,7 +29,8 @@ def run(
 ) -> Run:
     """Runs a command in a directory of its own, with a tiny sweep in place of the embedded one: code, out, err."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("llmconfig_gym.collect.runners.PRETRAINING", tiny)
+    nothing_else = dict.fromkeys(("architecture", "mixture", "grpo"), ())
+    monkeypatch.setattr("llmconfig_gym.collect.runners._MICRO", {"pretraining": tiny, **nothing_else})
 
     def run(*argv: str) -> tuple[int, str, str]:
         code = main([*argv, "--no-progress"])

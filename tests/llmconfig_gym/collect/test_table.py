@@ -19,18 +19,21 @@ def row(lr: float, seed: int, value: float | None, **details: float | None) -> R
 
 def test_replicates_are_folded_wherever_they_stand() -> None:
     table = tabulate(
-        [row(0.1, 0, 1.0, steps=4), row(0.2, 0, 5.0, steps=4), row(0.1, 1, 2.0, steps=8), row(0.1, 2, 6.0, steps=6)]
+        [row(0.1, 0, 1.0, steps=4), row(0.2, 0, 5.0, steps=4), row(0.1, 1, 2.0, steps=8), row(0.1, 2, 6.0, steps=6)],
+        ["steps", "never"],
     )
     assert table.configs == [{"lr": 0.1}, {"lr": 0.2}]
     assert table.values.tolist() == [3.0, 5.0]
     assert table.spread[0] == math.sqrt(7)
     assert math.isnan(table.spread[1])
     assert table.replicates.tolist() == [3, 1]
+    assert set(table.details) == {"steps", "never"}
     assert table.details["steps"].tolist() == [6.0, 4.0]
+    assert np.isnan(table.details["never"]).all()
 
 
 def test_a_replicate_without_a_value_leaves_none() -> None:
-    table = tabulate([row(0.1, 0, 1.0, loss=2.0), row(0.1, 1, None, loss=None), row(0.2, 0, None)])
+    table = tabulate([row(0.1, 0, 1.0, loss=2.0), row(0.1, 1, None, loss=None), row(0.2, 0, None)], ["loss"])
     assert np.isnan(table.values).all()
     assert np.isnan(table.spread).all()
     assert np.isnan(table.details["loss"]).all()

@@ -16,7 +16,7 @@ from llmconfig_gym.collect.driver import MANIFEST, Row, collect
 from llmconfig_gym.collect.embed import embed
 from llmconfig_gym.collect.pretraining import PretrainingRunner, PretrainingSetting
 from llmconfig_gym.collect.raw_runs import RAW_RUNS, read_runs
-from llmconfig_gym.collect.verify import Check, plan, tolerance, verify
+from llmconfig_gym.collect.verify import Check, largest_spreads, plan, tolerance, verify
 from llmconfig_gym.errors import CollectError
 from llmconfig_gym.suite import Suite
 
@@ -82,8 +82,8 @@ def test_tables_that_do_not_follow_from_the_runs_are_seen(measured: Path, tmp_pa
 
 
 def test_runs_that_were_never_measured_are_seen(measured: Path, tmp_path: Path) -> None:
-    suite = Suite.load(measured)
-    far = 2 * max(tolerance(suite.experiment(i), 1.0) for i in suite.ids)
+    sigmas = largest_spreads(read_runs(measured / RAW_RUNS))
+    far = 2 * max(tolerance(sigma, 1.0) for sigma in sigmas.values())
     chosen = plan(changed(measured, tmp_path / "falsified", far, runs_too=True), 4, seed=0)
     assert chosen.problems == ()
     assert not any(c.ok for c in verify(chosen, progress=False))
@@ -129,10 +129,14 @@ def test_suites_that_cannot_be_verified(measured: Path, tmp_path: Path, manifest
 
 def test_tolerance_is_the_largest_spread_of_the_experiment(measured: Path) -> None:
     experiment = Suite.load(measured).experiment("tiny/N3k-D1k")
+    rows = read_runs(measured / RAW_RUNS)
     assert experiment.spread is not None
-    assert tolerance(experiment, 2.0) == 4 * math.sqrt(2) * np.nanmax(experiment.spread)
-    assert tolerance(replace(experiment, spread=None, noise=0.5), 2.0) == 4 * math.sqrt(2) * 0.5
-    assert tolerance(replace(experiment, spread=None, noise=math.nan), 2.0) == 0.02
+    sigma = largest_spreads(rows)["N3k-D1k"]
+    assert sigma == np.nanmax(experiment.spread)
+    assert tolerance(sigma, 2.0) == 4 * math.sqrt(2) * sigma
+    (unknown,) = largest_spreads([r for r in rows if r.run.experiment == "N3k-D1k" and r.run.seed == 0]).values()
+    assert math.isnan(unknown)
+    assert tolerance(unknown, 2.0) == 0.02
 
 
 @pytest.mark.parametrize(
