@@ -17,7 +17,7 @@ from autollmresearch.live.study import LiveStudy
 from autollmresearch.live.trial import LiveTrial
 from autollmresearch.methods import make_policy
 from autollmresearch.policy import Proposal, State, nearest_untried
-from llmconfig_gym.env import read_action
+from llmconfig_gym.action import read_action
 from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Value
@@ -47,7 +47,7 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
     outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
     state = State(problem, outcomes, spec.seed)
     proposal = make_policy(spec.policy).propose([state])[0]
-    action = read_action(proposal.config)
+    action = read_action(proposal.config, space)
     try:
         if isinstance(action, Outcome):
             raise InvalidConfig(action.message)
