@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from llmconfig_gym.space import Config
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import RDBStorage
 
     from autollmresearch.evidence.records import CheapRuns
     from autollmresearch.policy import Proposal
@@ -60,8 +62,11 @@ class LiveStudy:
         url: its storage.
     """
 
-    def __init__(self, study: Study, spec: Spec, url: str, later: tuple[CheapRuns, ...] = ()) -> None:
+    def __init__(
+        self, study: Study, spec: Spec, url: str, storage: RDBStorage, later: tuple[CheapRuns, ...] = ()
+    ) -> None:
         self._study = study
+        weakref.finalize(self, _close, storage)
         self.evidence = spec.cheaper
         self.spec = replace(spec, cheaper=by_cost(spec.cheaper, later))
         self.url = url
@@ -201,15 +206,15 @@ def create_study(name: str, url: str, spec: Spec) -> LiveStudy:
         study = optuna.create_study(
             storage=storage, study_name=name, direction=spec.metric.direction, load_if_exists=True
         )
-        if SPEC not in study.user_attrs and not study.get_trials(deepcopy=False):
-            storage.set_study_system_attr(study._study_id, EVIDENCE, runs_to_list(spec.cheaper))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Optuna announces that names of metrics are experimental
-                study.set_metric_names([spec.metric.name])
-            study.set_user_attr(FIDELITY, dict(spec.fidelity.values))
-            study.set_user_attr(SPEC, spec.to_dict())  # last: now it is a study of ours
-            return LiveStudy(study, spec, url)
-    return _of(study, url)
+        if SPEC in study.user_attrs or study.get_trials(deepcopy=False):
+            return _of(study, url, storage)
+        storage.set_study_system_attr(study._study_id, EVIDENCE, runs_to_list(spec.cheaper))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna announces that names of metrics are experimental
+            study.set_metric_names([spec.metric.name])
+        study.set_user_attr(FIDELITY, dict(spec.fidelity.values))
+        study.set_user_attr(SPEC, spec.to_dict())  # last: now it is a study of ours
+        return LiveStudy(study, spec, url, storage)
 
 
 def find_study(name: str, url: str) -> LiveStudy | None:
@@ -224,12 +229,13 @@ def find_study(name: str, url: str) -> LiveStudy | None:
         return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with storage_problems(url):
-        if name not in study_names(url):
-            return None
-        study = optuna.load_study(storage=open_storage(url), study_name=name)
-        if SPEC not in study.user_attrs and not study.get_trials(deepcopy=False):
-            return None
-    return _of(study, url)
+        storage = open_storage(url)
+        if name in optuna.get_all_study_names(storage=storage):
+            study = optuna.load_study(storage=storage, study_name=name)
+            if SPEC in study.user_attrs or study.get_trials(deepcopy=False):
+                return _of(study, url, storage)
+        _close(storage)
+    return None
 
 
 def load_study(name: str, url: str) -> LiveStudy:
@@ -252,16 +258,18 @@ def _exists(url: str) -> bool:
     return path == url or Path(path).exists()
 
 
-def _of(study: Study, url: str) -> LiveStudy:
+def _of(study: Study, url: str, storage: RDBStorage) -> LiveStudy:
     with storage_problems(url):
         data = study.user_attrs.get(SPEC)
         system = study._storage.get_study_system_attrs(study._study_id)
     if data is None:
+        _close(storage)
         raise StudyProblem(f"{study.study_name} in {url} is an Optuna study of another program; choose another name")
     try:
         later = runs_from_list(system.get(LATER, []))
-        return LiveStudy(study, Spec.from_dict(data, runs_from_list(system[EVIDENCE])), url, later)
+        return LiveStudy(study, Spec.from_dict(data, runs_from_list(system[EVIDENCE])), url, storage, later)
     except (GymError, KeyError, TypeError, ValueError) as problem:
+        _close(storage)
         raise StudyProblem(f"what {study.study_name} in {url} says of itself cannot be read: {problem}") from None
 
 
@@ -270,4 +278,13 @@ def study_names(url: str) -> list[str]:
     import optuna
 
     with storage_problems(url):
-        return list(optuna.get_all_study_names(storage=open_storage(url)))
+        storage = open_storage(url)
+        names = list(optuna.get_all_study_names(storage=storage))
+        _close(storage)
+    return names
+
+
+def _close(storage: RDBStorage) -> None:
+    """Give a storage's connections back."""
+    storage.remove_session()
+    storage.engine.dispose()
