@@ -29,3 +29,23 @@ class BrokenPolicy(ResearchError):
 
 class ResultsMismatch(ResearchError):
     """A results directory holds another benchmark's results, or damaged ones."""
+
+
+class InvalidFidelity(ResearchError):
+    """A fidelity is not a mapping from names to numbers or words."""
+
+
+class InvalidEvidence(ResearchError):
+    """Something given as evidence is not a study with a fidelity or a set of cheaper runs, or optimises otherwise."""
+
+
+class MultiObjectiveStudy(ResearchError, ValueError):
+    """The sampler was asked for a study of several objectives; it is a ValueError, as Optuna's own samplers raise."""
+
+
+class StorageProblem(ResearchError):
+    """A study's storage is locked, damaged, unreachable or of a kind that is not supported."""
+
+
+class EvidenceIgnored(UserWarning):
+    """A piece of evidence says nothing about this study (no run has a value, or no setting is shared)."""

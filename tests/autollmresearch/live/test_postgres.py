@@ -1,0 +1,83 @@
+"""Eight workers on one study in PostgreSQL: no trial is lost, none is made twice, and no two have one configuration."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from autollmresearch.errors import StorageProblem
+from autollmresearch.live import AutoLLMSampler, claims, open_storage
+from autollmresearch.live.notes import POLICY, REASONING
+
+WORKERS = 8
+EACH = 4
+SEEN = "ran_by"
+GREEDY = "copy"
+"""A policy that proposes one and the same thing to all who ask it the same, and takes no time for it."""
+
+
+def _work(url: str, worker: int, together: Barrier, evidence: list[Any], space: dict[str, Any]) -> None:
+    """One worker: as a user's own script would be, but that all of them start at the same moment.
+
+    Every other one does not wait for its turn, as if its clock were wrong: then only the claims keep them apart.
+    """
+    if worker % 2:
+        claims.JUST_STARTED = 0.0
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    cheap = optuna.create_study()
+    cheap.add_trials(evidence)
+    sampler = AutoLLMSampler([(cheap, {"N": 1e6})], {"N": 1e8}, policy=GREEDY, space=space, seed=0)
+    study = optuna.load_study(study_name="shared", storage=open_storage(url, heartbeat=True), sampler=sampler)
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr(SEEN, worker)
+        params = {name: trial._suggest(name, distribution) for name, distribution in space.items()}
+        return float(params["lr"]) + float(params["batch"])
+
+    together.wait(timeout=120)
+    study.optimize(objective, n_trials=EACH)
+
+
+def test_eight_workers_lose_and_double_no_trial(
+    postgres_url: str,
+    opened: Callable[..., RDBStorage],
+    cheap: Callable[..., optuna.Study],
+    valley_space: dict[str, Any],
+) -> None:
+    study = optuna.create_study(study_name="shared", storage=opened(postgres_url))
+    context = multiprocessing.get_context("forkserver")  # imports once, not eight times
+    context.set_forkserver_preload(["autollmresearch.live.sampler", "scipy.stats", "psycopg"])
+    together = context.Barrier(WORKERS)
+    evidence = cheap(trials=60).trials
+    arguments = [(postgres_url, worker, together, evidence, valley_space) for worker in range(WORKERS)]
+    processes = [context.Process(target=_work, args=a) for a in arguments]
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(timeout=240)
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.exitcode for process in processes] == [0] * WORKERS
+
+    trials = study.trials
+    assert [t.number for t in trials] == list(range(WORKERS * EACH))
+    assert {t.state for t in trials} == {TrialState.COMPLETE}
+    assert [sum(t.user_attrs[SEEN] == worker for t in trials) for worker in range(WORKERS)] == [EACH] * WORKERS
+    assert len({json.dumps(t.params, sort_keys=True) for t in trials}) == WORKERS * EACH
+    assert all(t.value == t.params["lr"] + t.params["batch"] for t in trials)
+    assert {t.user_attrs[POLICY] for t in trials} == {GREEDY}  # none fell back to chance
+    assert all(t.user_attrs[REASONING] for t in trials)
+
+
+@pytest.mark.usefixtures("postgres_url")
+def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
+    with pytest.raises(StorageProblem, match=r"^postgresql://me:\*\*\*@.*Connection refused[^\n]*$"):
+        open_storage("postgresql://me:secret@127.0.0.1:1/studies")
