@@ -160,6 +160,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 def _print_status(study: LiveStudy) -> None:
     from autollmresearch.live.propose import best_trial
+    from autollmresearch.live.trial import sentences
 
     spec, trials = study.spec, study.trials()
     known = sum(len(r.losses) for r in spec.cheaper)
@@ -177,7 +178,9 @@ def _print_status(study: LiveStudy) -> None:
         print_table(headers, rows)
     for t in trials:
         if t.status == "open" and t.reasoning:
-            print(f"why trial {t.number}: {t.reasoning}")
+            print(f"why trial {t.number}:")
+            for sentence in sentences(t.reasoning):
+                print(f"  {sentence}")
     print()
 
 

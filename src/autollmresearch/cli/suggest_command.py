@@ -173,10 +173,16 @@ def _notes(notes: Sequence[str]) -> None:
 
 
 def _print_proposal(spec: Spec, config: Config, proposal: Proposal | LiveTrial) -> None:
+    from autollmresearch.live.trial import sentences
+
     width = max(map(len, config))
     for name, value in config.items():
         print(f"  {name:<{width}}  {_exact(value)}")
-    print(f"\nwhy:      {proposal.reasoning or 'no reason given'} ({spec.policy})")
+    first, *others = sentences(proposal.reasoning) or ["no reason given"]
+    print(f"\nwhy:      {first}")
+    for sentence in others:
+        print(f"          {sentence}")
+    print(f"by:       {spec.policy}")
     print(f"expected: {expected_text(spec, proposal.mean, proposal.sd)}")
     known = sum(len(r.losses) for r in spec.cheaper)
     where = f" of {spec.source}" if spec.source else ""

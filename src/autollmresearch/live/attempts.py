@@ -18,7 +18,7 @@ from autollmresearch.live.propose import best_trial
 from autollmresearch.live.settings import RunSettings, placeholders
 from autollmresearch.live.spec import Spec
 from autollmresearch.live.study import LiveStudy
-from autollmresearch.live.trial import LiveTrial
+from autollmresearch.live.trial import LiveTrial, sentences
 from llmconfig_gym import process
 from llmconfig_gym.files import write_text
 from llmconfig_gym.parameter import Value
@@ -55,7 +55,9 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
     """
     spec, directory = study.spec, trial_directory(settings, label, trial)
     title = f"[{label} {trial.number + 1}/{spec.budget}]"
-    progress.line(f"{title} {_config_text(trial.config)}" + (f"  ({trial.reasoning})" if trial.reasoning else ""))
+    progress.line(
+        f"{title} {_config_text(trial.config)}" + "".join(f"  ({why})" for why in sentences(trial.reasoning)[:1])
+    )
     _check_owner(directory, trial)
     if _running(directory):
         progress.line(f"{title} it still runs; waiting for it")

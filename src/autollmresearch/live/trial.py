@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,6 +65,13 @@ class LiveTrial:
             "started": None if self.started is None else self.started.isoformat(),
             "ended": None if self.ended is None else self.ended.isoformat(),
         }
+
+
+def sentences(reasoning: str) -> list[str]:
+    """A policy's reasoning a sentence at a time."""
+    return [
+        part for line in reasoning.splitlines() for part in re.split(r"(?<=[.!?]) +(?=[A-Z])", line.strip()) if part
+    ]
 
 
 def live_trial(t: FrozenTrial) -> LiveTrial:

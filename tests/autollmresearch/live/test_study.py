@@ -17,6 +17,7 @@ from autollmresearch.live.ask import Question, check_same, make_spec
 from autollmresearch.live.propose import best_trial, next_trial, propose
 from autollmresearch.live.spec import Spec
 from autollmresearch.live.study import LiveStudy, create_study, find_study, load_study
+from autollmresearch.live.trial import sentences
 from autollmresearch.policy import Proposal
 from llmconfig_gym.experiment import Fidelity, Metric
 from llmconfig_gym.parameter import Categorical, Grid, Integer, Real, Simplex
@@ -247,3 +248,11 @@ def test_what_is_said_of_a_study_again_must_be_the_same(
         f"{path} is not there any more; mine keeps the runs that it was made from",
     )
     assert load_study("mine", url).spec.cheaper[0].losses.tolist() == [3.7, 3.5, 3.7]
+
+
+def test_reasons_are_read_a_sentence_at_a_time() -> None:
+    text = "Expects 2.5 +- 0.1. The best lr fell 1.4x. It rests on 8 runs\n\nBeware: 3 e.g. four."
+    assert sentences(text) == [
+        *("Expects 2.5 +- 0.1.", "The best lr fell 1.4x.", "It rests on 8 runs", "Beware: 3 e.g. four."),
+    ]
+    assert sentences("") == []
