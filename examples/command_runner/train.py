@@ -11,7 +11,7 @@ import random
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float, required=True)
 parser.add_argument("--batch-size", type=int, required=True)
-parser.add_argument("--examples", type=int, required=True)
+parser.add_argument("--examples", type=int, default=256)
 parser.add_argument("--seed", type=int, default=0)
 args = parser.parse_args()
 

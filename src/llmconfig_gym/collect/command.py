@@ -44,7 +44,7 @@ class CommandRunner:
         timeout: seconds after which a run has failed; None for never.
 
     Raises:
-        InvalidCommand: the template lacks a parameter or names something unknown.
+        InvalidCommand: the template lacks a parameter, or every fidelity's numbers, or names something unknown.
         CollectError: two fidelities are the same.
     """
 
@@ -63,6 +63,12 @@ class CommandRunner:
                 raise InvalidCommand(f"--command asks for {{{unknown[0]}}}; known: {', '.join(sorted(known))}")
         if len(self._experiments) < len(self.sweep.fidelities):
             raise CollectError("two fidelities are the same; each makes one experiment")
+        scaled = {name for _, fidelity in self.sweep.fidelities for name in fidelity.values}
+        if len(self.sweep.fidelities) > 1 and not scaled & asked:
+            raise InvalidCommand(
+                f"--command has none of {', '.join(f'{{{name}}}' for name in sorted(scaled))}: it would run the same "
+                f"thing at all {len(self.sweep.fidelities)} fidelities; name one, or leave one fidelity in the YAML file"
+            )
 
     def manifest(self) -> dict[str, Any]:
         """The command and what it is run with. The program itself is the user's: nobody watches whether it changes."""

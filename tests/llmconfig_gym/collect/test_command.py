@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_every_combination_is_run_and_some_with_more_seeds(tmp_path: Path) -> No
     assert len({json.dumps([r.experiment, r.config]) for r in runs}) == 8
     assert Run("steps1", {"lr": 0.2, "way": "a b"}, 2) in runs
     assert len(runs) == 2 * (4 + 3 * 2)
-    unseeded = CommandRunner("x {lr} {way}", SWEEP, tmp_path)
+    unseeded = CommandRunner("x {lr} {way} {steps}", SWEEP, tmp_path)
     assert len(unseeded.groups()) == 8
 
 
@@ -111,8 +112,15 @@ def test_templates_that_cannot_work(tmp_path: Path, template: str, message: str)
         CommandRunner(template, SWEEP, tmp_path)
 
 
+def test_fidelities_that_the_command_is_not_told_are_refused_unless_there_is_one(tmp_path: Path) -> None:
+    two = replace(SWEEP, fidelities=(*SWEEP.fidelities[:1], ("high", Fidelity({"steps": 99}, 99.0))))
+    with pytest.raises(InvalidCommand, match=r"none of \{steps\}: it would run the same thing at all 2 fidelities"):
+        CommandRunner("train {lr} {way}", two, tmp_path)
+    assert CommandRunner("train {lr} {way}", replace(SWEEP, fidelities=SWEEP.fidelities[:1]), tmp_path).groups()
+
+
 def test_a_program_that_does_not_exist_stops_the_sweep(tmp_path: Path) -> None:
-    chosen = CommandRunner("no-such-program {lr} {way}", SWEEP, tmp_path / "logs")
+    chosen = CommandRunner("no-such-program {lr} {way} {steps}", SWEEP, tmp_path / "logs")
     with pytest.raises(CollectError, match="no-such-program cannot be run"):
         collect(chosen, tmp_path / "work", progress=False)
 
