@@ -11,6 +11,9 @@ from autollmresearch.evidence.posterior import Explanation, Posterior
 from autollmresearch.evidence.records import Problem
 from autollmresearch.evidence.rows import gather
 from llmconfig_gym.experiment import Outcome
+from llmconfig_gym.parameter import Simplex
+from autollmresearch.evidence.architecture import find_tradeoff, fit_architecture
+from autollmresearch.evidence.mixture import fit_mixture
 
 SAMPLES = 64
 LIMIT = 500
@@ -18,6 +21,12 @@ LIMIT = 500
 
 def fit(problem: Problem, trials: Sequence[Outcome] = ()) -> Posterior:
     rows = gather(problem, trials, LIMIT)
+    if any(isinstance(p, Simplex) for p in problem.space.parameters):
+        mean, losses, noise = fit_mixture(problem, rows, 256)
+        return Posterior(mean, losses.std(axis=0), losses, noise, rows.told, Explanation("mixture"))
+    if (trade := find_tradeoff(rows)) is not None:
+        mean, losses, noise = fit_architecture(problem, rows, trade, 128)
+        return Posterior(mean, losses.std(axis=0), losses, noise, rows.told, Explanation("architecture"))
     model, bowl, inputs, pool = fit_ordered(problem, rows, SAMPLES)
     samples = worlds(model, bowl, pool)
     losses = model.units.back(samples)

@@ -63,6 +63,14 @@ PRIORS: dict[str, Prior] = {
     "level.exponent.loss": Prior(-0.06, 0.04, "ln of the loss per octave", "Kaplan et al. 2020: N^-0.076, D^-0.095"),
     "level.exponent.other": Prior(0.0, 0.5, "spreads per octave", _GENERIC),
     "level.offset": Prior(0.0, 0.3, "spreads off the power law, per experiment", _GENERIC),
+    # Mixtures.
+    "mixture.diversity": Prior(0.8, 0.0, "spreads per unit of sum sqrt(w)", "Ge et al. 2024: loss ~ power of weight"),
+    "mixture.length": Prior(1.0, 0.7, "Hellinger distance", _GENERIC),
+    "mixture.noise": Prior(0.25, 0.0, "strengths", _GENERIC),
+    # Parts of an architecture's metric.
+    "architecture.linear": Prior(1.0, 0.0, "variance of the linear part over that of the rest", _GENERIC),
+    "architecture.length": Prior(1.5, 1.0, "ranges", _GENERIC),
+    "architecture.noise": Prior(0.1, 1.0, "strengths", _GENERIC),
     # Noise.
     "noise": Prior(0.15, 4.0, "spreads; the second number counts prior runs", _GENERIC),
 }
