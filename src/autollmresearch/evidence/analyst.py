@@ -1,22 +1,20 @@
-"""Analyst."""
+"""Analyst: from a problem and what was told of it to a belief about every candidate, and its reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from autollmresearch.evidence.ordered import fit_ordered, worlds
+from autollmresearch.evidence.architecture import find_tradeoff, fit_architecture
+from autollmresearch.evidence.mixture import fit_mixture
+from autollmresearch.evidence.ordered import fit_ordered, residual, worlds
 from autollmresearch.evidence.posterior import Explanation, Posterior
 from autollmresearch.evidence.records import Problem
 from autollmresearch.evidence.rows import gather
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Simplex
-from autollmresearch.evidence.architecture import find_tradeoff, fit_architecture
-from autollmresearch.evidence.mixture import fit_mixture
 
 SAMPLES = 64
-LIMIT = 500
+LIMIT = 400
 
 
 def fit(problem: Problem, trials: Sequence[Outcome] = ()) -> Posterior:
@@ -25,9 +23,9 @@ def fit(problem: Problem, trials: Sequence[Outcome] = ()) -> Posterior:
         mean, losses, noise = fit_mixture(problem, rows, 256)
         return Posterior(mean, losses.std(axis=0), losses, noise, rows.told, Explanation("mixture"))
     if (trade := find_tradeoff(rows)) is not None:
-        mean, losses, noise = fit_architecture(problem, rows, trade, 128)
-        return Posterior(mean, losses.std(axis=0), losses, noise, rows.told, Explanation("architecture"))
+        losses, noise = fit_architecture(problem, rows, trade, 128)
+        return Posterior(losses.mean(axis=0), losses.std(axis=0), losses, noise, rows.told, Explanation("architecture"))
     model, bowl, inputs, pool = fit_ordered(problem, rows, SAMPLES)
-    samples = worlds(model, bowl, pool)
-    losses = model.units.back(samples)
+    mean, draws = residual(model, bowl, rows, inputs, pool, SAMPLES)
+    losses = model.units.back(worlds(model, bowl, pool) + mean + draws)
     return Posterior(losses.mean(axis=0), losses.std(axis=0), losses, bowl.noise, rows.told, Explanation("bowl"))

@@ -10,11 +10,13 @@ In each possible world the two are rescaled over the target's pool and added.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from autollmresearch.evidence.discrepancy import correct
 from autollmresearch.evidence.gp import Hyper, Kernel, Points, choose, condition
 from autollmresearch.evidence.mixture import features, strengths
 from autollmresearch.evidence.priors import PRIORS
@@ -131,23 +133,25 @@ class Part:
     ranges: dict[int, float]
 
 
-def fit_architecture(
-    problem: Problem, rows: Rows, trade: Tradeoff, samples: int
-) -> tuple[FloatArray, FloatArray, float]:
-    """Mean [n], worlds [samples, n] of losses at the pool, and the noise of a run."""
+def fit_architecture(problem: Problem, rows: Rows, trade: Tradeoff, samples: int) -> tuple[FloatArray, float]:
+    """Worlds [samples, n] of losses at the pool, and the noise of a run."""
     first, second = (_part(problem, rows, n, trade, samples, seed) for seed, n in enumerate(trade.parts))
-    # The metric is slope_1 d_1 + slope_2 d_2 in a cheaper experiment, which is minmax(d_1) / k + w minmax(d_2) / k. At the
-    # target only the ranges differ.
-    weights = [
-        (a * first.ranges[e], b * second.ranges[e], float((rows.experiment == e).sum()))
-        for e, (a, b) in trade.slopes.items()
-    ]
-    total = sum(n for *_, n in weights)
-    w1, w2 = (sum(w[i] * w[2] for w in weights) / total for i in range(2))
+    # In a cheaper experiment the metric is w_1 minmax(d_1) + w_2 minmax(d_2) = w_1 d_1 / range_1 + w_2 d_2 / range_2 + ..., so
+    # its slopes times the ranges are the weights; the loss has weight one by convention.
+    counts = np.array([(rows.experiment == e).sum() for e in trade.slopes], dtype=np.float64)
+    pairs = np.array([(a * first.ranges[e], b * second.ranges[e]) for e, (a, b) in trade.slopes.items()])
+    w1, w2 = (float(w) for w in counts @ pairs / counts.sum())
     worlds = w1 * _minmax(first.worlds) + w2 * _minmax(second.worlds)
     mean = w1 * _minmax(first.mean[None])[0] + w2 * _minmax(second.mean[None])[0]
-    low = [0.0 if w >= 0 else -w for w in (w1, w2)]
-    return mean + sum(low), worlds + sum(low), 0.01 * float(np.std(mean))
+    constant = sum(max(-w, 0.0) for w in (w1, w2))  # the best of a part that is better when larger counts 0 too
+    spread = float(mean.std()) or 1.0
+    noise = PRIORS["architecture.discrepancy.noise"].mean * spread
+    told = rows.experiment == rows.target
+    each = np.where(rows.diverged[told], 3 * spread, noise)
+    x = features(problem.space, problem.pool.encoded)
+    sd, length = PRIORS["architecture.discrepancy"].mean * spread, PRIORS["architecture.discrepancy.length"].mean
+    worlds = correct(worlds + constant, x, rows.told, rows.losses[told], each, sd, length, joint=True)
+    return worlds, noise
 
 
 def _minmax(values: FloatArray) -> FloatArray:
@@ -178,14 +182,18 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
     )
     strength = strengths(part, y)
     kernel = Kernel(strength, rows.z, linear=PRIORS["architecture.linear"].mean, level=(10.0, 2.0, 2.0))
-    points = Points(_features(problem, part.encoded), part.experiment)
+    points = Points(features(problem.space, part.encoded), part.experiment)
+    trend = _trend(name) * PRIORS["architecture.trend"].mean
+    size_of = _size(problem)
+    y = y - trend * strength[part.experiment] * size_of(part.encoded)
+    sizes = size_of(problem.pool.encoded)
     encoded = problem.pool.encoded
     size = float(np.median(strength))
     usual = Hyper(PRIORS["architecture.length"].mean, 1.0, PRIORS["architecture.noise"].mean * size)
     jitter = np.zeros(len(y))
     grid = ((1.0, 1.5, 2.0, 3.0), (0.25, 0.5, 1.0), [size * v for v in (0.01, 0.03, 0.1, 0.2)])
     hyper = choose(kernel, points, y, jitter, *grid, usual, width=1.0)
-    x = _features(problem, encoded)
+    x = features(problem.space, encoded)
 
     def at(e: int) -> Points:
         here = np.full(len(encoded), e)
@@ -194,15 +202,37 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
     ranges = {}
     for e in trade.slopes:
         seen = column[(rows.experiment == e) & known]
-        expected = back(centre + spread * condition(kernel, hyper, points, y, jitter, at(e), 0).mean)
+        known_part = trend * strength[e] * sizes
+        expected = back(centre + spread * (known_part + condition(kernel, hyper, points, y, jitter, at(e), 0).mean))
         ranges[e] = float(max(np.ptp(seen), np.ptp(expected)))
     exact = computed(problem, name)
     if exact is not None:
         return Part(np.broadcast_to(exact, (samples, len(exact))), exact, ranges)
     belief = condition(kernel, hyper, points, y, jitter, at(rows.target), samples, seed)
-    worlds = back(centre + spread * (belief.mean + belief.draws))
-    return Part(worlds, back(centre + spread * belief.mean), ranges)
+    middle = belief.mean + trend * strength[rows.target] * sizes
+    return Part(back(centre + spread * (middle + belief.draws)), back(centre + spread * middle), ranges)
 
 
-def _features(problem: Problem, encoded: FloatArray) -> FloatArray:
-    return features(problem.space, encoded)
+LOSSES, COSTS = (
+    {"loss", "perplexity", "error"},
+    {"latency", "flops", "parameters", "params", "memory", "energy", "time"},
+)
+
+
+def _trend(name: str) -> float:
+    """Which way a detail goes as the model grows: -1 for losses, 1 for costs, 0 for what is neither by its name."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return -1.0 if words & LOSSES else 1.0 if words & COSTS else 0.0
+
+
+def _size(problem: Problem) -> Callable[[FloatArray], FloatArray]:
+    """A function from encoded configurations [n, width] to the logarithm of their size, standardised over the pool."""
+    table = terms(problem.pool)
+    if table is None:
+        return lambda encoded: np.zeros(len(encoded))
+    # Four projections of attention, two or three of the feed-forward layer (Kaplan et al. 2020, table 1).
+    size = np.log(4 * table[:, 0] + 2 * table[:, 1])
+    centre, spread = float(size.mean()), float(size.std()) or 1.0
+    columns = np.column_stack([problem.pool.encoded, np.ones(len(size))])
+    answer, *_ = np.linalg.lstsq(columns, (size - centre) / spread, rcond=None)
+    return lambda encoded: np.asarray(np.column_stack([encoded, np.ones(len(encoded))]) @ answer)

@@ -194,12 +194,18 @@ def condition(
     rows = landmarks(mean)
     marks = candidates.take(rows)
     root = cholesky(kernel.whole(hyper, marks, marks) - half[:, rows].T @ half[:, rows])
-    normal = np.random.default_rng(seed).standard_normal((samples, len(rows)))
+    normal = centred_normal(samples, len(rows), seed)
     if len(rows) == len(candidates):
         return Belief(mean, normal @ root.T)
     across = kernel.whole(hyper, candidates, marks) - half.T @ half[:, rows]
     weights = solve_triangular(root, normal.T, lower=True, trans="T", check_finite=False)
     return Belief(mean, (across @ weights).T)
+
+
+def centred_normal(samples: int, size: int, seed: int) -> FloatArray:
+    """Standard normal draws [samples, size] whose mean over the samples is zero: a mean needs no noise of its own."""
+    draws = np.random.default_rng(seed).standard_normal((samples, size))
+    return np.asarray(draws - draws.mean(axis=0) if samples > 1 else draws)
 
 
 def landmarks(mean: FloatArray) -> NDArray[np.int64]:

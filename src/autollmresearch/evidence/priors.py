@@ -63,6 +63,10 @@ PRIORS: dict[str, Prior] = {
     "level.exponent.loss": Prior(-0.06, 0.04, "ln of the loss per octave", "Kaplan et al. 2020: N^-0.076, D^-0.095"),
     "level.exponent.other": Prior(0.0, 0.5, "spreads per octave", _GENERIC),
     "level.offset": Prior(0.0, 0.3, "spreads off the power law, per experiment", _GENERIC),
+    # What the valley leaves out: a Gaussian process on its residuals.
+    "residual.length": Prior(2.0, 0.3, "octaves from the optimum", _GENERIC),
+    "residual.height": Prior(0.5, 0.5, "noise sds", _GENERIC),
+    "residual.octaves": Prior(8.0, 0.0, "octaves of fidelity to a correlation of 1/e", _GENERIC),
     # Mixtures.
     "mixture.diversity": Prior(0.8, 0.0, "spreads per unit of sum sqrt(w)", "Ge et al. 2024: loss ~ power of weight"),
     "mixture.length": Prior(1.0, 0.7, "Hellinger distance", _GENERIC),
@@ -70,6 +74,10 @@ PRIORS: dict[str, Prior] = {
     # Parts of an architecture's metric.
     "architecture.linear": Prior(1.0, 0.0, "variance of the linear part over that of the rest", _GENERIC),
     "architecture.length": Prior(1.5, 1.0, "ranges", _GENERIC),
+    "architecture.trend": Prior(0.8, 0.0, "strengths per sd of log size", "Kaplan et al. 2020: loss ~ N^-0.076"),
+    "architecture.discrepancy": Prior(0.3, 0.0, "sd of the metric over the pool", _GENERIC),
+    "architecture.discrepancy.length": Prior(0.75, 0.0, "ranges", _GENERIC),
+    "architecture.discrepancy.noise": Prior(0.05, 0.0, "sd of the metric over the pool", _GENERIC),
     "architecture.noise": Prior(0.1, 1.0, "strengths", _GENERIC),
     # Noise.
     "noise": Prior(0.15, 4.0, "spreads; the second number counts prior runs", _GENERIC),
