@@ -132,8 +132,10 @@ def location_prior(axis: Axis, problem: Problem) -> Prior:
     return Prior(both, precision**-0.5, "octaves", f"{prior.source}; {generic.source}")
 
 
-def exponent_prior(axis: Axis, name: str) -> Prior:
-    """How the optimum moves with one of the fidelity's numbers."""
+def exponent_prior(axis: Axis, name: str, problem: Problem) -> Prior:
+    """How the optimum moves with one of the fidelity's numbers; the published laws are of pretraining."""
+    if training_flops(problem.fidelity) is None:
+        return PRIORS["exponent.other"]
     return PRIORS.get(f"exponent.{axis.role}.{fidelity_role(name)}", PRIORS["exponent.other"])
 
 
@@ -214,7 +216,7 @@ def build(problem: Problem, rows: Rows) -> OrderedModel:
         sd[parts[block]] = [scale * p.sd for p in priors]
 
     put("a", [location_prior(a, problem) for a in dims])
-    put("B", [exponent_prior(a, n) for a in dims for n in rows.names])
+    put("B", [exponent_prior(a, n, problem) for a in dims for n in rows.names])
     put("here", [PRIORS["location.target"]] * len(dims))
     coupling = {True: PRIORS["coupling.lr.batch"], False: PRIORS["coupling.other"]}
     put("kappa", [coupling[pair in named] for pair in layout.pairs])
