@@ -1,10 +1,10 @@
 """Architectures: a trade-off of two measured quantities is modelled as what it is made of.
 
-Where the metric of the cheaper runs is, exactly, a weighted sum of two of their details (a loss and a cost, each rescaled
-within its experiment), each is modelled by itself: both are smooth in the configuration, their sum has its optimum
-where two large slopes cancel. A cost that follows from the configuration alone (parameters, FLOPs) is computed at
-the target: its terms (layers x width^2, layers x width^2 x MLP ratio, ...) are read off the cheaper runs by least squares.
-In each possible world the two are rescaled over the target's pool and added.
+Where the metric of the cheaper runs is, exactly, a weighted sum of two of their details (a loss and a cost, each
+rescaled within its experiment), each is modelled by itself: both are smooth in the configuration, their sum has its
+optimum where two large slopes cancel. A cost that follows from the configuration alone (parameters, FLOPs) is computed
+at the target: its terms (layers x width^2, layers x width^2 x MLP ratio, ...) are read off the cheaper runs by least
+squares. In each possible world the two are rescaled over the target's pool and added.
 """
 
 from __future__ import annotations
@@ -126,18 +126,22 @@ class Part:
         worlds: [samples, n] at the target.
         mean: [n] at the target.
         ranges: experiment -> from the least to the greatest of its configurations.
+        computed: whether it follows from the configuration, so that nothing of it is uncertain.
     """
 
     worlds: FloatArray
     mean: FloatArray
     ranges: dict[int, float]
+    computed: bool
 
 
-def fit_architecture(problem: Problem, rows: Rows, trade: Tradeoff, samples: int) -> tuple[FloatArray, float]:
-    """Worlds [samples, n] of losses at the pool, and the noise of a run."""
+def fit_architecture(
+    problem: Problem, rows: Rows, trade: Tradeoff, samples: int
+) -> tuple[FloatArray, float, tuple[float, float], tuple[bool, bool]]:
+    """Worlds [samples, n] of losses at the pool, the noise of a run, the parts' weights; which of them is computed."""
     first, second = (_part(problem, rows, n, trade, samples, seed) for seed, n in enumerate(trade.parts))
-    # In a cheaper experiment the metric is w_1 minmax(d_1) + w_2 minmax(d_2) = w_1 d_1 / range_1 + w_2 d_2 / range_2 + ..., so
-    # its slopes times the ranges are the weights; the loss has weight one by convention.
+    # In a cheaper experiment the metric is w_1 minmax(d_1) + w_2 minmax(d_2), of slopes w_i / range_i:
+    # slopes times ranges are the weights.
     counts = np.array([(rows.experiment == e).sum() for e in trade.slopes], dtype=np.float64)
     pairs = np.array([(a * first.ranges[e], b * second.ranges[e]) for e, (a, b) in trade.slopes.items()])
     w1, w2 = (float(w) for w in counts @ pairs / counts.sum())
@@ -151,7 +155,7 @@ def fit_architecture(problem: Problem, rows: Rows, trade: Tradeoff, samples: int
     x = features(problem.space, problem.pool.encoded)
     sd, length = PRIORS["architecture.discrepancy"].mean * spread, PRIORS["architecture.discrepancy.length"].mean
     worlds = correct(worlds + constant, x, rows.told, rows.losses[told], each, sd, length, joint=True)
-    return worlds, noise
+    return worlds, noise, (w1, w2), (first.computed, second.computed)
 
 
 def _minmax(values: FloatArray) -> FloatArray:
@@ -207,10 +211,10 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
         ranges[e] = float(max(np.ptp(seen), np.ptp(expected)))
     exact = computed(problem, name)
     if exact is not None:
-        return Part(np.broadcast_to(exact, (samples, len(exact))), exact, ranges)
+        return Part(np.broadcast_to(exact, (samples, len(exact))), exact, ranges, True)
     belief = condition(kernel, hyper, points, y, jitter, at(rows.target), samples, seed)
     middle = belief.mean + trend * strength[rows.target] * sizes
-    return Part(back(centre + spread * (middle + belief.draws)), back(centre + spread * middle), ranges)
+    return Part(back(centre + spread * (middle + belief.draws)), back(centre + spread * middle), ranges, False)
 
 
 LOSSES, COSTS = (

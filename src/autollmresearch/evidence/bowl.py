@@ -84,7 +84,7 @@ class Layout:
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return self.slices()["offset"].stop
+        return int(self.slices()["offset"].stop)
 
 
 def evaluate(layout: Layout, theta: FloatArray, inputs: Inputs) -> FloatArray:

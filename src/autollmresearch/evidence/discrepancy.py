@@ -1,9 +1,9 @@
 """Discrepancy: what a structured model leaves out, corrected where the target itself has been told.
 
 To each world is added a smooth random deviation, and all are then conditioned on the told outcomes by Matheron's rule
-(Journel and Huijbregts 1978; Wilson et al. 2020, arXiv:2002.09309). The worlds keep their own correlations: with `joint`, an
-outcome also says which worlds were nearer to the truth (an ensemble Kalman update), for models that were fitted
-without it.
+(Journel and Huijbregts 1978; Wilson et al. 2020, arXiv:2002.09309). The worlds keep their own correlations: with
+`joint`, an outcome also says which worlds were nearer to the truth (an ensemble Kalman update), for models that were
+fitted without it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 `g` has a Matern-5/2 kernel in features of the configuration, times a correlation between experiments that falls with
 the octaves between their fidelities (an autoregressive process in fidelity, as Kennedy and O'Hagan 2000, so a nearer
-experiment counts more), plus a linear part if asked for. The level is a straight line in the octaves under a prior, with
-an offset per experiment. `r_e` says how much configurations matter in an experiment. Length scale, height and noise
+experiment counts more), plus a linear part if asked for. The level is a straight line in the octaves under a prior,
+with an offset per experiment. `r_e` says how much configurations matter in an experiment. Length scale, height and noise
 maximise the marginal likelihood times a prior on a small grid: no optimiser to get stuck, the same answer every time.
 """
 
@@ -100,7 +100,7 @@ def matern(distance: FloatArray) -> FloatArray:
 def distance(a: FloatArray, b: FloatArray) -> FloatArray:
     """Euclidean distances between rows, [len(a), len(b)]."""
     square = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(square, 0.0))
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def choose(

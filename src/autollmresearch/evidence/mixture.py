@@ -58,11 +58,11 @@ def strengths(rows: Rows, y: FloatArray) -> FloatArray:
     near = np.abs(rows.z).sum(axis=1) + np.where(freedom > 0, 0.0, np.inf)
     target = float(shrunk[int(np.argmin(near[:-1]))]) if count > 1 and np.isfinite(near[:-1]).any() else pooled
     shrunk[-1] = (freedom[-1] * variances[-1] + prior * target) / (freedom[-1] + prior)
-    return np.sqrt(shrunk)
+    return np.asarray(np.sqrt(shrunk))
 
 
-def fit_mixture(problem: Problem, rows: Rows, samples: int) -> tuple[FloatArray, FloatArray, float]:
-    """Mean [n], worlds [samples, n] of losses at the pool, and the noise in the units fitted to."""
+def fit_mixture(problem: Problem, rows: Rows, samples: int) -> tuple[FloatArray, float]:
+    """Worlds [samples, n] of losses at the pool, and the noise of a single run."""
     space, unit = problem.space, units(problem, rows)
     y = unit.to(rows.losses)
     strength = strengths(rows, y)
@@ -87,4 +87,5 @@ def fit_mixture(problem: Problem, rows: Rows, samples: int) -> tuple[FloatArray,
     hyper = choose(kernel, points, residual, jitter, (0.5, 0.75, 1.0, 1.5), (0.7, 1.0, 1.5), noises, usual)
     belief = condition(kernel, hyper, points, residual, jitter, pool, samples)
     centre = belief.mean + mean(problem.pool.encoded, rows.z[here], strength[here])
-    return unit.back(centre), unit.back(centre + belief.draws), hyper.noise
+    losses = unit.back(centre + belief.draws)
+    return losses, unit.sd(hyper.noise, float(losses.mean()))

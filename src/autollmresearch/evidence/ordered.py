@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autollmresearch.evidence.bowl import BowlFit, Inputs, Layout, evaluate, fit_bowl
 from autollmresearch.evidence.gp import Hyper, Kernel, Points, choose, condition
@@ -91,7 +92,7 @@ def fidelity_role(name: str) -> str:
 
 
 def training_flops(fidelity: Fidelity) -> float | None:
-    """6ND where the fidelity names parameters and tokens, else its FLOPs, else None (Kaplan et al. 2020, section 2.1)."""
+    """6ND where the fidelity names parameters and tokens, else its FLOPs, else None (Kaplan et al. 2020, 2.1)."""
     numbers = {fidelity_role(k): float(v) for k, v in fidelity.values.items() if isinstance(v, int | float) and v > 0}
     named = {k.lower() for k in fidelity.values}
     if "parameters" in numbers and "tokens" in numbers and named & {"tokens", "d"}:
@@ -155,9 +156,13 @@ class Units:
         values = self.centre + self.spread * y
         return np.asarray(np.exp(np.minimum(values, 700.0)) if self.log else values)
 
+    def sd(self, y: float, level: float) -> float:
+        """A standard deviation in units of y as one of losses at a level."""
+        return y * self.spread * (abs(level) if self.log else 1.0)
+
 
 def units(problem: Problem, rows: Rows) -> Units:
-    """Logarithms for positive losses within a factor of 30 of each other; spread from deviations about the prior trend."""
+    """Logarithms for positive losses within a factor of 30; spread from deviations about the prior's trend."""
     y = rows.losses
     positive = problem.metric.sign > 0 and (len(y) == 0 or (y.min() > 0 and y.max() <= 30 * y.min()))
     values = np.log(y) if positive else y
@@ -234,7 +239,7 @@ def build(problem: Problem, rows: Rows) -> OrderedModel:
     return OrderedModel(dims, layout, mean, sd, unit, rows.names)
 
 
-def one_hot(rows: Rows, layout: Layout, experiment: FloatArray) -> FloatArray:
+def one_hot(rows: Rows, layout: Layout, experiment: NDArray[np.int64]) -> FloatArray:
     """[n, experiments] which experiment each run belongs to; with too many of them only the target's column."""
     count = len(rows.fidelities)
     if layout.experiments:

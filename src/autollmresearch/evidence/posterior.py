@@ -18,8 +18,13 @@ from llmconfig_gym.parameter import FloatArray
 class Trend:
     """A fitted exponent: how the best value of a parameter, or the level of the metric, moves with fidelity.
 
-    `factor` is what a doubling of the fidelity's number multiplies the value by, with its 95 % interval; `exponent` is its
-    logarithm to base 2. For parameters without a logarithmic scale both are in units of the range, and additive.
+    Attributes:
+        what: the parameter, or the metric's name.
+        fidelity: the fidelity's number, e.g. `parameters`.
+        exponent: octaves per octave, so that a doubling multiplies by `2 ** exponent`. Where `logarithmic` is False,
+            shares of the parameter's range, or units of the metric, that a doubling adds.
+        low, high: its 95 % interval.
+        learned: the share of the prior's variance that the runs have taken away; near 0 the prior speaks alone.
     """
 
     what: str
@@ -28,11 +33,7 @@ class Trend:
     low: float
     high: float
     logarithmic: bool = True
-
-    @property
-    def factor(self) -> float:
-        """What a doubling multiplies by (logarithmic trends)."""
-        return float(2.0**self.exponent)
+    learned: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,28 +81,30 @@ class Posterior:
 
 
 def proposals(posterior: Posterior, budget: int) -> NDArray[np.int64]:
-    """At most `budget` rows not told yet, in the order to try them.
+    """At most `budget` rows not told yet, in the order to try them; at least one.
 
-    Greedy on the expected minimum over the set: the first has the least mean, each next lowers most what the best of
-    them is expected to be (a submodular objective, for which greedy is within 1 - 1/e of the best set: Nemhauser et al.
-    1978). So they hedge: two near twins are seldom both proposed. If everything was told, the same without that bar.
-
-    A budget of one is played greedily; with more trials left the first proposal of the set is still the first to
-    make, because the rest is chosen anew after its outcome.
+    Greedy on the expected minimum over what was told and the set together: each next row lowers most what the best of
+    them all is expected to be (a submodular objective, for which greedy is within 1 - 1/e of the best set: Nemhauser
+    et al. 1978). With nothing told the first has the least mean; the later ones hedge: of two near twins the second
+    is seldom worth a trial. The first is to be made, and the rest chosen anew after its outcome. If everything was
+    told, rows are proposed again.
     """
     count = posterior.samples.shape[1]
     open_ = np.ones(count, dtype=bool)
-    if len(np.unique(posterior.told)) < count:
-        open_[posterior.told] = False
-    rows = np.flatnonzero(open_)
-    samples = posterior.samples[:, rows]
-    chosen = [int(np.argmin(posterior.mean[rows]))]
-    so_far = samples[:, chosen[0]]
-    while len(chosen) < min(budget, len(rows)):
-        expected = np.minimum(samples, so_far[:, None]).mean(axis=0)
+    open_[posterior.told] = False
+    rows = np.flatnonzero(open_) if open_.any() else np.arange(count)
+    samples, mean = posterior.samples[:, rows], posterior.mean[rows]
+    held = posterior.samples[:, posterior.told].min(axis=1) if len(posterior.told) else np.inf
+    chosen: list[int] = []
+    while len(chosen) < min(max(budget, 1), len(rows)):
+        if chosen or len(posterior.told):
+            expected = np.minimum(samples, np.reshape(held, (-1, 1))).mean(axis=0)
+        else:
+            expected = mean.copy()
         expected[chosen] = np.inf
-        # Where nothing is expected to help any more the least mean is as good as any, and better for a reader.
-        ties = np.flatnonzero(expected <= expected.min() + 1e-12 * (1 + abs(expected.min())))
-        chosen.append(int(ties[np.argmin(posterior.mean[rows][ties])]))
-        so_far = np.minimum(so_far, samples[:, chosen[-1]])
-    return rows[np.array(chosen)]
+        # Where nothing is expected to help any more, the least mean is as good as any and better for a reader.
+        ties = np.flatnonzero(expected <= expected.min() + 1e-12 * (1 + abs(float(expected.min()))))
+        ties = ties[np.isin(ties, chosen, invert=True)]
+        chosen.append(int(ties[np.argmin(mean[ties])]))
+        held = np.minimum(held, samples[:, chosen[-1]])
+    return np.asarray(rows[np.array(chosen)])

@@ -38,9 +38,9 @@ _SUM = "DeepSeek-AI 2024: exponent in C is half the sum of those in N and D wher
 
 PRIORS: dict[str, Prior] = {
     # Where the optimum lies at the target.
-    "location.lr": Prior(0.0, 1.5, "octaves from 0.3118 C^-0.1250", _DEEPSEEK),
-    "location.batch": Prior(0.0, 1.75, "octaves from 0.2920 C^0.3271 tokens", _DEEPSEEK),
-    "location.range": Prior(0.5, 0.3, "of the target's range", "generic: people search around what they expect"),
+    "location.lr": Prior(0.0, 2.0, "octaves from 0.3118 C^-0.1250", _DEEPSEEK),
+    "location.batch": Prior(0.0, 2.0, "octaves from 0.2920 C^0.3271 tokens", _DEEPSEEK),
+    "location.range": Prior(0.5, 0.2, "of the target's range", "generic: people search around what they expect"),
     "location.target": Prior(0.0, 0.25, "octaves off the power law, at the target alone", _GENERIC),
     # How it moves.
     "exponent.lr.parameters": Prior(-0.5, 0.25, "octaves per octave", "muP: lr ~ 1/width, and N ~ width^2"),
@@ -54,7 +54,7 @@ PRIORS: dict[str, Prior] = {
     "coupling.lr.batch": Prior(0.4, 0.2, "octaves of lr per octave of batch", "Malladi et al. 2022: lr ~ sqrt(batch)"),
     "coupling.other": Prior(0.0, 0.3, "octaves per octave", _GENERIC),
     "log_sharpness": Prior(-1.1, 0.5, "ln of 1 / octaves until a side turns straight", _GENERIC),
-    "asymmetry": Prior(0.0, 0.3, "ln of the ratio of a side's sharpness to the mean", _GENERIC),
+    "asymmetry": Prior(0.0, 0.4, "ln of the ratio of a side's sharpness to the mean", _GENERIC),
     "log_height": Prior(0.5, 1.0, "ln of the valley's height over the spread of the outcomes", _GENERIC),
     "log_height.exponent": Prior(0.0, 0.1, "ln per octave of fidelity", _GENERIC),
     "category": Prior(0.0, 0.5, "spreads", _GENERIC),
@@ -80,5 +80,5 @@ PRIORS: dict[str, Prior] = {
     "architecture.discrepancy.noise": Prior(0.05, 0.0, "sd of the metric over the pool", _GENERIC),
     "architecture.noise": Prior(0.1, 1.0, "strengths", _GENERIC),
     # Noise.
-    "noise": Prior(0.15, 4.0, "spreads; the second number counts prior runs", _GENERIC),
+    "noise": Prior(0.25, 4.0, "spreads; the second number counts prior runs", _GENERIC),
 }
