@@ -30,7 +30,10 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "analyst": AnalystPolicy,
 }
 
-DEFAULT = ("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp")
+DEFAULT = (
+    *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
+    *("pooled-quadratic", "analyst"),
+)
 """The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
 
 

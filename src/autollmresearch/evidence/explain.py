@@ -181,7 +181,7 @@ def rests_on(problem: Problem, rows: Rows) -> str:
     if kept < cheap:
         text += f" (fitted to {kept} of the cheaper ones)"
     if bad:
-        text += f"; {bad} of them diverged"
+        text += f"; {bad} of them diverged or are far off the scale"
     return text + "."
 
 

@@ -5,8 +5,9 @@
 `g` has a Matern-5/2 kernel in features of the configuration, times a correlation between experiments that falls with
 the octaves between their fidelities (an autoregressive process in fidelity, as Kennedy and O'Hagan 2000, so a nearer
 experiment counts more), plus a linear part if asked for. The level is a straight line in the octaves under a prior,
-with an offset per experiment. `r_e` says how much configurations matter in an experiment. Length scale, height and noise
-maximise the marginal likelihood times a prior on a small grid: no optimiser to get stuck, the same answer every time.
+with an offset per experiment. `r_e` says how much configurations matter in an experiment. Length scale, height and
+noise maximise the marginal likelihood times a prior on a small grid: no optimiser to get stuck, the same answer every
+time.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from autollmresearch.evidence.gp import Hyper, Kernel, Points, choose, condition
-from autollmresearch.evidence.ordered import units
+from autollmresearch.evidence.ordered import offset_prior, units
 from autollmresearch.evidence.priors import PRIORS
 from autollmresearch.evidence.records import Problem
 from autollmresearch.evidence.rows import Rows
@@ -68,7 +68,7 @@ def fit_mixture(problem: Problem, rows: Rows, samples: int) -> tuple[FloatArray,
     strength = strengths(rows, y)
     slope = PRIORS["level.exponent.loss"] if unit.log else PRIORS["level.exponent.other"]
     per = 1 / unit.spread if unit.log else 1.0
-    kernel = Kernel(strength, rows.z, level=(PRIORS["level"].sd, per * slope.sd, PRIORS["level.offset"].sd))
+    kernel = Kernel(strength, rows.z, level=(PRIORS["level"].sd, per * slope.sd, offset_prior(rows).sd))
     prefer = PRIORS["mixture.diversity"].mean
 
     def mean(encoded: FloatArray, z: FloatArray, strength: FloatArray) -> FloatArray:

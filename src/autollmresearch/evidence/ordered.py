@@ -164,7 +164,7 @@ class Units:
 def units(problem: Problem, rows: Rows) -> Units:
     """Logarithms for positive losses within a factor of 30; spread from deviations about the prior's trend."""
     y = rows.losses
-    positive = problem.metric.sign > 0 and (len(y) == 0 or (y.min() > 0 and y.max() <= 30 * y.min()))
+    positive = bool(y.min() > 0 and y.max() <= 30 * y.min()) if len(y) else problem.metric.sign > 0
     values = np.log(y) if positive else y
     slope = PRIORS["level.exponent.loss"].mean if positive else 0.0
     flat = values - slope * rows.z[rows.experiment].sum(axis=1)
@@ -235,8 +235,15 @@ def build(problem: Problem, rows: Rows) -> OrderedModel:
         put("s", [PRIORS["level.exponent.loss"]] * len(rows.names), 1 / unit.spread)
     else:
         put("s", [PRIORS["level.exponent.other"]] * len(rows.names))
-    put("offset", [PRIORS["level.offset"]] * offsets)
+    put("offset", [offset_prior(rows)] * offsets)
     return OrderedModel(dims, layout, mean, sd, unit, rows.names)
+
+
+def offset_prior(rows: Rows) -> Prior:
+    """How far an experiment's level may lie off the trend: far, where words or nothing at all tell fidelities apart."""
+    keys = {k for f in rows.fidelities for k, v in f.values.items() if isinstance(v, str)}
+    differ = any(len({f.values.get(k) for f in rows.fidelities}) > 1 for k in keys)
+    return PRIORS["level.offset.words" if differ or not rows.names else "level.offset"]
 
 
 def one_hot(rows: Rows, layout: Layout, experiment: NDArray[np.int64]) -> FloatArray:
@@ -244,7 +251,7 @@ def one_hot(rows: Rows, layout: Layout, experiment: NDArray[np.int64]) -> FloatA
     count = len(rows.fidelities)
     if layout.experiments:
         return np.eye(count)[experiment]
-    return (np.asarray(experiment) == rows.target).astype(np.float64)[:, None]
+    return np.asarray(np.equal(experiment, rows.target).astype(np.float64)[:, None])
 
 
 def fit_ordered(problem: Problem, rows: Rows, samples: int) -> tuple[OrderedModel, BowlFit, Inputs, Inputs]:

@@ -62,7 +62,8 @@ PRIORS: dict[str, Prior] = {
     "level": Prior(0.0, 10.0, "spreads", _GENERIC),
     "level.exponent.loss": Prior(-0.06, 0.04, "ln of the loss per octave", "Kaplan et al. 2020: N^-0.076, D^-0.095"),
     "level.exponent.other": Prior(0.0, 0.5, "spreads per octave", _GENERIC),
-    "level.offset": Prior(0.0, 0.3, "spreads off the power law, per experiment", _GENERIC),
+    "level.offset": Prior(0.0, 0.1, "spreads off the power law, per experiment", _GENERIC),
+    "level.offset.words": Prior(0.0, 3.0, "spreads between fidelities that differ in words", _GENERIC),
     # What the valley leaves out: a Gaussian process on its residuals.
     "residual.length": Prior(2.0, 0.3, "octaves from the optimum", _GENERIC),
     "residual.height": Prior(0.5, 0.5, "noise sds", _GENERIC),
