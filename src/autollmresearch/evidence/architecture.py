@@ -35,11 +35,20 @@ class Tradeoff:
 
     Attributes:
         parts: the two details.
-        slopes: experiment -> the two slopes, for experiments with enough runs to tell.
+        slopes: experiment -> the two slopes and the constant, for experiments with enough runs to tell.
     """
 
     parts: tuple[str, str]
-    slopes: dict[int, tuple[float, float]]
+    slopes: dict[int, tuple[float, float, float]]
+
+    @property
+    def fixed(self) -> tuple[float, float, float] | None:
+        """Slopes and constant where two experiments or more agree on them: a sum that is not rescaled anywhere."""
+        table = np.array(list(self.slopes.values()))
+        first = table[0]
+        if len(table) < 2 or np.abs(table[:, :2] / first[:2] - 1).max() > 1e-3:
+            return None
+        return float(first[0]), float(first[1]), float(first[2])
 
 
 def find_tradeoff(rows: Rows) -> Tradeoff | None:
@@ -61,7 +70,8 @@ def find_tradeoff(rows: Rows) -> Tradeoff | None:
             columns = np.column_stack([(table - table.mean(axis=0)) / scale, np.ones(int(here.sum()))])
             answer, *_ = np.linalg.lstsq(columns, rows.losses[here], rcond=None)
             error = max(error, float(np.abs(columns @ answer - rows.losses[here]).max()) / spread)
-            slopes[e] = (float(answer[0] / scale[0]), float(answer[1] / scale[1]))
+            a, b = (float(v) for v in answer[:2] / scale)
+            slopes[e] = (a, b, float(answer[2] - np.array([a, b]) @ table.mean(axis=0)))
             if min(abs(answer[0]), abs(answer[1])) < 1e-3 * spread:
                 error = np.inf  # one of the two does not count
         if error < EXACT and (best is None or error < best[0]):
@@ -140,14 +150,18 @@ def fit_architecture(
 ) -> tuple[FloatArray, float, tuple[float, float], tuple[bool, bool]]:
     """Worlds [samples, n] of losses at the pool, the noise of a run, the parts' weights; which of them is computed."""
     first, second = (_part(problem, rows, n, trade, samples, seed) for seed, n in enumerate(trade.parts))
-    # In a cheaper experiment the metric is w_1 minmax(d_1) + w_2 minmax(d_2), of slopes w_i / range_i:
-    # slopes times ranges are the weights.
-    counts = np.array([(rows.experiment == e).sum() for e in trade.slopes], dtype=np.float64)
-    pairs = np.array([(a * first.ranges[e], b * second.ranges[e]) for e, (a, b) in trade.slopes.items()])
-    w1, w2 = (float(w) for w in counts @ pairs / counts.sum())
-    worlds = w1 * _minmax(first.worlds) + w2 * _minmax(second.worlds)
-    mean = w1 * _minmax(first.mean[None])[0] + w2 * _minmax(second.mean[None])[0]
-    constant = sum(max(-w, 0.0) for w in (w1, w2))  # the best of a part that is better when larger counts 0 too
+    # Rescaled anew in every experiment, the metric of a cheaper one is w_1 minmax(d_1) + w_2 minmax(d_2), of slopes
+    # w_i / range_i: slopes times ranges are the weights.
+    if (fixed := trade.fixed) is not None:
+        w1, w2, constant = fixed
+        worlds, mean = w1 * first.worlds + w2 * second.worlds, w1 * first.mean + w2 * second.mean
+    else:
+        counts = np.array([(rows.experiment == e).sum() for e in trade.slopes], dtype=np.float64)
+        pairs = np.array([(a * first.ranges[e], b * second.ranges[e]) for e, (a, b, _) in trade.slopes.items()])
+        w1, w2 = (float(w) for w in counts @ pairs / counts.sum())
+        worlds = w1 * _minmax(first.worlds) + w2 * _minmax(second.worlds)
+        mean = w1 * _minmax(first.mean[None])[0] + w2 * _minmax(second.mean[None])[0]
+        constant = sum(max(-w, 0.0) for w in (w1, w2))  # of a part that is better when larger, the best counts 0 too
     spread = float(mean.std()) or 1.0
     noise = PRIORS["architecture.discrepancy.noise"].mean * spread
     told = rows.experiment == rows.target

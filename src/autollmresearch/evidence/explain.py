@@ -36,7 +36,7 @@ def explain_ordered(
         best: mean and sd of the loss of the best candidate.
     """
     trends = [*_location_trends(model, fit), *_level_trends(problem, model, fit)]
-    sentences = [_trend_sentence(t) for t in trends]
+    sentences = [_trend_sentence(t, problem.metric.name) for t in trends]
     sentences += [_where(a, fit.samples[:, i] + fit.samples[:, _here(model)][:, i]) for i, a in enumerate(model.axes)]
     sentences += _couplings(model, fit)
     sentences.append(expected(problem, *best))
@@ -119,19 +119,19 @@ def _trend(what: str, name: str, samples: FloatArray, prior: float, unit: float,
     return Trend(what, name, middle, low, high, logarithmic, learned)
 
 
-def _trend_sentence(t: Trend) -> str:
-    best = f"the {t.what}" if t.what and not t.fidelity else t.what
+def _trend_sentence(t: Trend, metric: str) -> str:
+    best = f"The level of {t.what}" if t.what == metric else f"The best {t.what}"
     tail = "" if t.learned >= LEARNED else " (mostly the prior: the runs say little about it)"
     if not t.logarithmic:
         span = f"{t.low:+.2g} to {t.high:+.2g}"
         if t.low <= 0 <= t.high:
-            return f"{best} does not clearly move with {t.fidelity}: {t.exponent:+.2g} per doubling ({span}){tail}."
-        verb = "rises" if t.exponent > 0 else "falls"
+            return f"{best} did not clearly move with {t.fidelity}: {t.exponent:+.2g} per doubling ({span}){tail}."
+        verb = "rose" if t.exponent > 0 else "fell"
         return f"{best} {verb} by about {abs(t.exponent):.2g} per doubling of {t.fidelity} ({span}){tail}."
     if t.low <= 0 <= t.high:
         low, high = factor(t.low), factor(t.high)
-        return f"{best} does not clearly move with {t.fidelity}: {low} to {high} per doubling{tail}."
-    verb = "rises" if t.exponent > 0 else "falls"
+        return f"{best} did not clearly move with {t.fidelity}: {low} to {high} per doubling{tail}."
+    verb = "rose" if t.exponent > 0 else "fell"
     ends = sorted((abs(t.low), abs(t.high)))
     span = " to ".join(factor(e) for e in ends)
     return f"{best} {verb} about {factor(abs(t.exponent))} per doubling of {t.fidelity} ({span}){tail}."
@@ -140,7 +140,7 @@ def _trend_sentence(t: Trend) -> str:
 def factor(exponent: float) -> str:
     """What a doubling multiplies by, e.g. `1.4x`."""
     value = 2.0**exponent
-    return f"{value:.1f}x" if abs(value - 1) >= 0.1 else f"{value:.3f}x"
+    return f"{value:.1f}x" if abs(value - 1) >= 0.15 else f"{value:.2f}x"
 
 
 def _where(axis: Axis, samples: FloatArray) -> str:

@@ -129,17 +129,17 @@ def _positive(value: object) -> bool:
 def _clip(losses: FloatArray, clip: float | None) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Losses with blow-ups pulled in, and which those are.
 
-    The bound is the regret scale's where there is one, else far outside of the lower half of the runs: ten times the
-    distance from the best to the median beyond the median.
+    The bound is the regret scale's where there is one, else far outside of three quarters of the runs: ten times their
+    range beyond them.
     """
     if len(losses) == 0:
         return losses, np.zeros(0, dtype=bool)
-    best, median = float(losses.min()), float(np.median(losses))
+    best, most = float(losses.min()), float(np.quantile(losses, 0.75))
     bound = math.inf
     if clip is not None:
         bound = best + (clip - 1) * abs(best)
-    elif len(losses) >= 3 and median > best:
-        bound = median + 10 * (median - best)
+    elif len(losses) >= 5 and most > best:
+        bound = most + 10 * (most - best)
     return np.minimum(losses, bound), losses > bound
 
 

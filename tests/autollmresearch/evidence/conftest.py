@@ -62,7 +62,9 @@ def known() -> Callable[..., Problem]:
             cheap = tuple(CheapRuns.of(e) for e in cheaper)
         else:
             rng = np.random.default_rng(seed)
-            chosen = rng.choice([(i, r) for i, e in enumerate(cheaper) for r in range(len(e.pool))], runs, replace=False)
+            chosen = rng.choice(
+                [(i, r) for i, e in enumerate(cheaper) for r in range(len(e.pool))], runs, replace=False
+            )
             draws = [(e, np.sort(chosen[chosen[:, 0] == i, 1])) for i, e in enumerate(cheaper)]
             cheap = CheapRuns.drawn([(e, rows) for e, rows in draws if len(rows)])
         return Problem(target.task, target.fidelity, target.metric, target.pool, cheap, 5, target.clip)

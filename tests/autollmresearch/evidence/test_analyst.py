@@ -103,15 +103,15 @@ def test_a_told_outcome_shrinks_the_sd_there_and_is_not_proposed_again(law: Law,
 # Words.
 
 
-@pytest.mark.parametrize(("exponent", "word"), [(-0.7, "falls"), (0.5, "rises")])
+@pytest.mark.parametrize(("exponent", "word"), [(-0.7, "fell"), (0.5, "rose")])
 def test_sentences_agree_with_the_sign_of_the_fit(
     law: Law, sizes: Sizes, known: Known, exponent: float, word: str
 ) -> None:
     posterior = fit(known(law(1e8, 2e9, exponent=exponent), sizes(exponent=exponent)))
-    text = next(s for s in posterior.explanation.sentences if s.startswith("lr ") and "parameters" in s)
+    text = next(s for s in posterior.explanation.sentences if s.startswith("The best lr ") and "parameters" in s)
     found = trend(posterior, "lr", "parameters")
     assert np.sign(found.exponent) == np.sign(exponent)
-    assert f"lr {word} about {2 ** abs(found.exponent):.1f}x per doubling of parameters" in text
+    assert f"The best lr {word} about {2 ** abs(found.exponent):.1f}x per doubling of parameters" in text
     assert "prior" not in text
 
 
@@ -223,9 +223,7 @@ def test_the_same_evidence_gives_the_same_belief(law: Law, sizes: Sizes, known: 
     assert first.explanation == again.explanation
 
 
-def test_of_very_many_runs_a_subset_is_fitted_and_said(
-    law: Law, known: Known, regret: Callable[..., float]
-) -> None:
+def test_of_very_many_runs_a_subset_is_fitted_and_said(law: Law, known: Known, regret: Callable[..., float]) -> None:
     target = law(1e8, 2e9)
     cheaper = [law(n, d, seed=s) for n in (2e7, 5e7) for d in (5e8, 1e9) for s in range(8)]
     posterior = fit(known(target, cheaper))
