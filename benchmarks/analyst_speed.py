@@ -5,9 +5,9 @@
 Runs are made up: learning rate x batch size at four cheaper fidelities, a valley that moves as a power law, some
 noise, 2 % blow-ups, and a target of 500 candidates. Times are CPU seconds of one core (other work on the machine does
 not count), the median of the repeats, each on runs drawn anew, from the problem to the proposal. The peers are
-`pooled-gp`, which keeps 800 runs at random, and scikit-learn's exact GaussianProcessRegressor with a fixed kernel, up to
-5,000 runs: its time grows with the cube. The exponent is the slope of log time over log runs from 2,000 runs on; n log n
-would be about 1.1 there. Ten runs are timed too, as in `metered:10`.
+`pooled-gp`, which keeps 800 runs at random, and scikit-learn's exact GaussianProcessRegressor with a fixed kernel, up
+to 5,000 runs: its time grows with the cube. The exponent is the slope of log time over log runs from 2,000 runs on;
+n log n would be about 1.1 there. Ten runs are timed too, as in `metered:10`.
 """
 
 from __future__ import annotations

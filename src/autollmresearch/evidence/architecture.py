@@ -199,7 +199,9 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
         rows.known,
     )
     strength = strengths(part, y)
-    kernel = Kernel(strength, rows.z, linear=PRIORS["architecture.linear"].mean, level=(10.0, 2.0, 2.0))
+    level = (PRIORS["level"].sd, PRIORS["architecture.level.exponent"].sd, PRIORS["architecture.level.offset"].sd)
+    octaves, other = PRIORS["fidelity.octaves"].mean, PRIORS["fidelity.other"].mean
+    kernel = Kernel(strength, rows.z, octaves, other, level, PRIORS["architecture.linear"].mean)
     points = Points(features(problem.space, part.encoded), part.experiment)
     trend = _trend(name) * PRIORS["architecture.trend"].mean
     size_of = _size(problem)

@@ -61,16 +61,16 @@ class Kernel:
         z: [experiments, names] octaves from the target.
         octaves: distance in fidelity at which the correlation has fallen to 1/e.
         other: correlation between two experiments beyond what their distance says.
-        linear: variance of a linear part in the features, relative to the height.
         level: sd of the common level, of its slope per octave, and of an experiment's offset.
+        linear: variance of a linear part in the features, relative to the height.
     """
 
     strength: FloatArray
     z: FloatArray
-    octaves: float = 160.0
-    other: float = 0.99
+    octaves: float
+    other: float
+    level: tuple[float, float, float]
     linear: float = 0.0
-    level: tuple[float, float, float] = (10.0, 0.5, 0.3)
 
     def shape(self, hyper: Hyper, a: Points, b: Points) -> FloatArray:
         """Covariance of r_e g between two sets of points, [len(a), len(b)]."""

@@ -48,7 +48,7 @@ def strengths(rows: Rows, y: FloatArray) -> FloatArray:
 
     An experiment of few runs takes over the spread of the others; one with none (the target) that of the nearest.
     """
-    count, prior = len(rows.fidelities), 10.0
+    count, prior = len(rows.fidelities), PRIORS["strength"].sd
     groups = [y[(rows.experiment == e) & ~rows.diverged] for e in range(count)]
     freedom = np.array([max(len(g) - 1, 0) for g in groups], dtype=np.float64)
     variances = np.array([g.var(ddof=1) if len(g) > 1 else 0.0 for g in groups])
@@ -68,7 +68,8 @@ def fit_mixture(problem: Problem, rows: Rows, samples: int) -> tuple[FloatArray,
     strength = strengths(rows, y)
     slope = PRIORS["level.exponent.loss"] if unit.log else PRIORS["level.exponent.other"]
     per = 1 / unit.spread if unit.log else 1.0
-    kernel = Kernel(strength, rows.z, level=(PRIORS["level"].sd, per * slope.sd, offset_prior(rows).sd))
+    level = (PRIORS["level"].sd, per * slope.sd, offset_prior(rows).sd)
+    kernel = Kernel(strength, rows.z, PRIORS["fidelity.octaves"].mean, PRIORS["fidelity.other"].mean, level)
     prefer = PRIORS["mixture.diversity"].mean
 
     def mean(encoded: FloatArray, z: FloatArray, strength: FloatArray) -> FloatArray:

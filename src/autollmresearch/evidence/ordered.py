@@ -302,7 +302,7 @@ def residual(
     jitter = np.minimum(fit.noise**2 * (1 / np.maximum(fit.weights, 1e-6) - 1), 1e6 * fit.noise**2)
     jitter = np.maximum(jitter, 0.0)
     length, height, octaves = (PRIORS[f"residual.{n}"] for n in ("length", "height", "octaves"))
-    kernel = Kernel(np.ones(count), rows.z, octaves=octaves.mean, level=(0.0, 0.0, 0.0))
+    kernel = Kernel(np.ones(count), rows.z, octaves.mean, PRIORS["fidelity.other"].mean, (0.0, 0.0, 0.0))
     usual = Hyper(length.mean, height.mean * fit.noise, fit.noise)
     if len(rows) >= FEW:
         heights = [fit.noise * h for h in (0.25, 0.5, 1.0, 2.0, 4.0)]

@@ -14,7 +14,7 @@ def points(x: FloatArray, experiment: int = 0) -> Points:
 
 
 def kernel(octaves: float = 160.0) -> Kernel:
-    return Kernel(np.ones(2), np.array([[-4.0], [0.0]]), octaves=octaves)
+    return Kernel(np.ones(2), np.array([[-4.0], [0.0]]), octaves, 0.99, (10.0, 0.5, 0.3))
 
 
 def test_it_goes_through_its_runs_and_is_unsure_far_from_them() -> None:
