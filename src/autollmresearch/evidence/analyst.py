@@ -18,9 +18,10 @@ import numpy as np
 from autollmresearch.evidence.architecture import find_tradeoff, fit_architecture
 from autollmresearch.evidence.explain import explain_architecture, explain_mixture, explain_ordered
 from autollmresearch.evidence.mixture import fit_mixture
-from autollmresearch.evidence.ordered import fit_ordered, residual, worlds
+from autollmresearch.evidence.ordered import fit_ordered, worlds
 from autollmresearch.evidence.posterior import Explanation, Posterior
 from autollmresearch.evidence.records import Problem
+from autollmresearch.evidence.residual import residual
 from autollmresearch.evidence.rows import Rows, gather
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import FloatArray, Simplex

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -186,18 +186,8 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
     spread = float(values.std()) or 1.0
     centre = float(values.mean())
     y = (values - centre) / spread
-    part = Rows(
-        rows.encoded[known],
-        y,
-        rows.diverged[known] & False,
-        rows.experiment[known],
-        rows.fidelities,
-        rows.names,
-        rows.z,
-        {},
-        rows.told,
-        rows.known,
-    )
+    sound = np.zeros(len(y), dtype=bool)  # a run that diverged by its metric may have an honest latency
+    part = replace(rows, encoded=rows.encoded[known], losses=y, diverged=sound, experiment=rows.experiment[known])
     strength = strengths(part, y)
     level = (PRIORS["level"].sd, PRIORS["architecture.level.exponent"].sd, PRIORS["architecture.level.offset"].sd)
     octaves, other = PRIORS["fidelity.octaves"].mean, PRIORS["fidelity.other"].mean
@@ -206,18 +196,16 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
     trend = _trend(name) * PRIORS["architecture.trend"].mean
     size_of = _size(problem)
     y = y - trend * strength[part.experiment] * size_of(part.encoded)
-    sizes = size_of(problem.pool.encoded)
     encoded = problem.pool.encoded
+    sizes, x = size_of(encoded), features(problem.space, encoded)
     size = float(np.median(strength))
     usual = Hyper(PRIORS["architecture.length"].mean, 1.0, PRIORS["architecture.noise"].mean * size)
     jitter = np.zeros(len(y))
     grid = ((1.0, 1.5, 2.0, 3.0), (0.25, 0.5, 1.0), [size * v for v in (0.01, 0.03, 0.1, 0.2)])
     hyper = choose(kernel, points, y, jitter, *grid, usual, width=1.0)
-    x = features(problem.space, encoded)
 
     def at(e: int) -> Points:
-        here = np.full(len(encoded), e)
-        return Points(x, here)
+        return Points(x, np.full(len(encoded), e))
 
     ranges = {}
     for e in trade.slopes:
@@ -233,10 +221,8 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
     return Part(back(centre + spread * (middle + belief.draws)), back(centre + spread * middle), ranges, False)
 
 
-LOSSES, COSTS = (
-    {"loss", "perplexity", "error"},
-    {"latency", "flops", "parameters", "params", "memory", "energy", "time"},
-)
+LOSSES = {"loss", "perplexity", "error"}
+COSTS = {"latency", "flops", "parameters", "params", "memory", "energy", "time"}
 
 
 def _trend(name: str) -> float:

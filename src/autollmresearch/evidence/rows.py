@@ -159,7 +159,11 @@ def _share(sizes: NDArray[np.int64], weights: FloatArray, limit: int) -> NDArray
     while (open_ := quota < sizes).any() and (left := limit - quota.sum()) >= 1:
         part = np.where(open_, weights, 0.0)
         quota = np.minimum(sizes, quota + left * part / part.sum())
-    return np.floor(quota + 1e-9).astype(np.int64)
+    whole = np.floor(quota + 1e-9).astype(np.int64)
+    if len(sizes) > limit // 2:  # nearly as many experiments as places, where rounding down would leave most unused
+        left = limit - int(whole.sum())
+        whole[np.argsort(whole - quota, kind="stable")[:left]] += 1
+    return np.minimum(whole, sizes)
 
 
 def _best_spread(runs: CheapRuns, count: int) -> CheapRuns:

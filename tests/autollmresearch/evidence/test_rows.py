@@ -1,10 +1,12 @@
 """Rows: evidence as arrays."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from autollmresearch.evidence.records import Problem
+from autollmresearch.evidence.analyst import fit
+from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.evidence.rows import gather, scale
 from llmconfig_gym.experiment import Experiment, Fidelity, Outcome
 
@@ -22,6 +24,19 @@ def test_a_subset_keeps_the_best_prefers_the_near_and_never_exceeds_the_limit(
     for i, e in enumerate((far, near)):
         assert rows.losses[rows.experiment == i].min() == e.losses.min()
         assert np.median(rows.losses[rows.experiment == i]) < np.median(e.losses)
+
+
+def test_where_every_run_has_a_fidelity_of_its_own_the_nearest_are_kept(
+    law: Callable[..., Experiment], known: Callable[..., Problem]
+) -> None:
+    e = law(5e7)
+    runs = CheapRuns.drawn([(e, np.array([0]))])[0]
+    scales = np.geomspace(1e6, 9e7, 50)
+    problem = known(law(1e8), [])
+    cheaper = tuple(replace(runs, fidelity=Fidelity({"parameters": n, "tokens": 2e9}, n)) for n in scales)
+    rows = gather(replace(problem, cheaper=cheaper), (), 20)
+    assert [f.values["parameters"] for f in rows.fidelities[:-1]] == scales[-20:].tolist()
+    assert np.isfinite(fit(replace(problem, cheaper=cheaper)).samples).all()
 
 
 def test_fewer_runs_than_the_limit_are_all_kept_in_order(
