@@ -14,8 +14,10 @@ from typing import Any
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
+from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.errors import UnknownMethod
+from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policy import Policy
 
 METHODS: Mapping[str, Callable[..., Policy]] = {
@@ -24,9 +26,14 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "gp": partial(OptunaPolicy, "gp"),
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
+    "pooled-quadratic": PooledQuadraticPolicy,
+    "analyst": AnalystPolicy,
 }
 
-DEFAULT = ("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp")
+DEFAULT = (
+    *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
+    *("pooled-quadratic", "analyst"),
+)
 """The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
 
 

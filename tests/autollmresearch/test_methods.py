@@ -14,6 +14,8 @@ from autollmresearch.errors import UnknownMethod
 from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
+KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst"
+
 
 @pytest.mark.parametrize(
     ("name", "policy"),
@@ -33,16 +35,26 @@ def test_a_name_with_options_is_a_policy_with_these_fields(name: str, policy: An
 
 
 def test_the_default_methods_are_those_of_the_benchmark() -> None:
-    assert set(DEFAULT) == {"random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"}
+    assert set(DEFAULT) == {
+        "random",
+        "tpe",
+        "tpe:startup=3",
+        "gp",
+        "gp:startup=3",
+        "copy",
+        "pooled-gp",
+        "pooled-quadratic",
+        "analyst",
+    }
     assert {name.partition(":")[0] for name in DEFAULT} == set(METHODS)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("randm", "no method is called 'randm'; did you mean 'random'? known: random, tpe, gp, copy, pooled-gp"),
-        ("zzz", "no method is called 'zzz'; known: random, tpe, gp, copy, pooled-gp"),
-        ("", "no method is called ''; known: random, tpe, gp, copy, pooled-gp"),
+        ("randm", "no method is called 'randm'; did you mean 'random'? known: " + KNOWN),
+        ("zzz", "no method is called 'zzz'; known: " + KNOWN),
+        ("", "no method is called ''; known: " + KNOWN),
         ("tpe:start=3", "'tpe:start=3': no option is called 'start'; legal options with their defaults: startup=10"),
         ("tpe:sampler=gp", "'tpe:sampler=gp': no option is called 'sampler'; legal options with their defaults"),
         ("copy:x=1", "'copy:x=1': no option is called 'x'; legal options with their defaults: none"),

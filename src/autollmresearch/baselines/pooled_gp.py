@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autollmresearch.baselines.pooling import FidelityScale, clip_losses, subset
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
-from llmconfig_gym.experiment import Fidelity
 from llmconfig_gym.parameter import FloatArray, Simplex
 
 if TYPE_CHECKING:
@@ -69,12 +68,12 @@ class _Pooled:
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
         mixture = any(isinstance(p, Simplex) for p in problem.space.parameters)
-        scale = _FidelityScale(problem, MIXTURE_FIDELITY if mixture else 1.0)
+        scale = FidelityScale(problem, MIXTURE_FIDELITY if mixture else 1.0)
         encoded = np.concatenate([runs.encoded_in(problem.space) for runs in problem.cheaper])
         fidelity = np.concatenate([scale.rows(runs.fidelity, len(runs.losses)) for runs in problem.cheaper])
-        losses = np.concatenate([_clip(runs.losses, problem.clip) for runs in problem.cheaper])
+        losses = np.concatenate([clip_losses(runs.losses, problem.clip) for runs in problem.cheaper])
         features = np.concatenate([encoded, fidelity], axis=1)
-        keep = _subset(len(losses), points)
+        keep = subset(len(losses), points)
         self.x, self.y = features[keep], losses[keep]
         pool = problem.pool.encoded
         self.x_pool = np.concatenate([pool, scale.rows(problem.fidelity, len(pool))], axis=1)
@@ -84,56 +83,20 @@ class _Pooled:
             settings, scales = encoded.shape[1], fidelity.shape[1]
             bounds = [(5e-2, 1e2)] * settings + [(1.0, 1e2)] * scales
             kernel = Matern([1.0] * settings + [2.0] * scales, bounds, nu=2.5)
-        sample = _subset(len(self.y), FIT_POINTS)
+        sample = subset(len(self.y), FIT_POINTS)
         prior = ConstantKernel(1.0, (1e-2, 1e3)) * kernel + WhiteKernel(1e-2, (1e-6, 1.0))
         self.kernel = _regress(prior, self.x[sample], self.y[sample], optimizer="fmin_l_bfgs_b").kernel_
 
     def propose(self, state: State) -> Proposal:
         told, losses = state.told()
         x = np.concatenate([self.x, self.x_pool[told]])
-        y = np.concatenate([self.y, _clip(losses, state.problem.clip)])
+        y = np.concatenate([self.y, clip_losses(losses, state.problem.clip)])
         rows = state.untried()
         if len(rows) == 0:
             rows = np.arange(len(self.x_pool))
         mean = _regress(self.kernel, x, y, optimizer=None).predict(self.x_pool[rows])
         config = state.problem.pool.config(int(rows[int(np.argmin(mean))]))
         return Proposal(config, f"least posterior mean of a Gaussian process over {len(x)} outcomes")
-
-
-class _FidelityScale:
-    """Fidelity as features: the logarithm of every number that differs, 0 at the least and `top` at the greatest."""
-
-    def __init__(self, problem: Problem, top: float) -> None:
-        self.top = top
-        values = [f.values for f in (*(runs.fidelity for runs in problem.cheaper), problem.fidelity)]
-        shared = [k for k in problem.fidelity.values if all(_positive(v.get(k)) for v in values)]
-        self.names = [k for k in shared if len({v[k] for v in values}) > 1]
-        logs = np.log(np.array([[float(v[k]) for k in self.names] for v in values], dtype=np.float64))
-        self.low, self.high = logs.min(axis=0), logs.max(axis=0)
-
-    def rows(self, fidelity: Fidelity, count: int) -> FloatArray:
-        """The features of one fidelity, repeated: [count, names]."""
-        logs = np.log(np.array([float(fidelity.values[k]) for k in self.names], dtype=np.float64))
-        return np.tile(np.asarray(self.top * (logs - self.low) / (self.high - self.low), dtype=np.float64), (count, 1))
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and value > 0
-
-
-def _clip(losses: FloatArray, clip: float | None) -> FloatArray:
-    """Losses of one experiment with diverged runs clipped as on the regret scale."""
-    if clip is None or len(losses) == 0:
-        return losses
-    best = float(losses.min())
-    return np.minimum(losses, best + (clip - 1) * abs(best))
-
-
-def _subset(count: int, size: int) -> NDArray[np.int64]:
-    """At most `size` of `count` rows, drawn at random but always the same."""
-    if count <= size:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(0).choice(count, size=size, replace=False))
 
 
 def _regress(kernel: Kernel, x: FloatArray, y: FloatArray, *, optimizer: str | None) -> GaussianProcessRegressor:

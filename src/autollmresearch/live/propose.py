@@ -23,7 +23,7 @@ from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.text import number
 
-DEFAULT_POLICY = "pooled-gp"
+DEFAULT_POLICY = "analyst"
 """Who proposes when nobody is named."""
 
 PATIENCE = 1.0

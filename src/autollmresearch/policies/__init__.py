@@ -1,0 +1,1 @@
+"""Who decides: policies that are more than a baseline."""

@@ -1,0 +1,54 @@
+"""The analyst as a policy: propose what the evidence expects to help most, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autollmresearch.evidence.analyst import fit
+from autollmresearch.evidence.posterior import Posterior, proposals
+from autollmresearch.evidence.records import Problem
+from autollmresearch.policy import Proposal, State
+from llmconfig_gym.text import number
+
+
+@dataclass(frozen=True)
+class AnalystPolicy:
+    """The first of the set of proposals that the analyst would make with the trials that are left.
+
+    Everything is fitted anew after each outcome (see evidence/analyst.py). It has no randomness of its own: states of
+    one batch that know the same share one fit, and the seed changes nothing.
+    """
+
+    def propose(self, states: Sequence[State]) -> list[Proposal]:
+        fits: dict[object, Proposal] = {}
+        result = []
+        for state in states:
+            key = (id(state.problem), tuple((t.kind, repr(t.config), t.value) for t in state.trials))
+            if key not in fits:
+                fits[key] = _propose(state)
+            result.append(fits[key])
+        return result
+
+
+def _propose(state: State) -> Proposal:
+    problem = state.problem
+    posterior = fit(problem, state.trials)
+    row = int(proposals(posterior, problem.budget - len(state.trials))[0])
+    mean = problem.metric.sign * float(posterior.mean[row])
+    sd = float(np.hypot(posterior.sd[row], posterior.noise))
+    return Proposal(problem.pool.config(row), reasoning(problem, posterior, row), mean=mean, sd=sd)
+
+
+def reasoning(problem: Problem, posterior: Posterior, row: int) -> str:
+    """Why this row: what it is expected to give, how likely it is the best, the trends behind it, and what to doubt."""
+    mean = problem.metric.sign * float(posterior.mean[row])
+    sentences = [
+        f"Expects {problem.metric.name} {number(mean, 4)} +- {number(float(posterior.sd[row]), 2)}, "
+        f"the best of {len(posterior.mean)} with probability {number(100 * float(posterior.best[row]), 2)} %.",
+        *posterior.explanation.sentences,
+        *(f"Beware: {w}." for w in posterior.explanation.warnings),
+    ]
+    return " ".join(sentences)
