@@ -67,7 +67,7 @@ class CommandRunner:
         if len(self.sweep.fidelities) > 1 and not scaled & asked:
             raise InvalidCommand(
                 f"--command has none of {', '.join(f'{{{name}}}' for name in sorted(scaled))}: it would run the same "
-                f"thing at all {len(self.sweep.fidelities)} fidelities; name one, or leave only one fidelity in the YAML"
+                f"thing at all {len(self.sweep.fidelities)} fidelities; name one, or leave one fidelity in the YAML"
             )
 
     def manifest(self) -> dict[str, Any]:
