@@ -121,7 +121,7 @@ class Ordered(Parameter):
     """What `Grid`, `Integer` and `Real` share: a numeric range on a linear or logarithmic scale."""
 
     @abstractmethod
-    def _range(self) -> tuple[float, float, bool]:
+    def limits(self) -> tuple[float, float, bool]:
         """Lower end, upper end, and whether the scale is logarithmic."""
 
     @property
@@ -130,7 +130,7 @@ class Ordered(Parameter):
 
     def position(self, values: FloatArray) -> FloatArray:
         """Position in the range: 0 at its lower end, 1 at its upper end, beyond them outside. Any shape."""
-        low, high, log = self._range()
+        low, high, log = self.limits()
         if high == low:
             return np.full_like(np.asarray(values, dtype=np.float64), 0.5)
         if log:
@@ -140,7 +140,7 @@ class Ordered(Parameter):
 
     def at(self, position: float) -> float:
         """The number at a position in the range (the inverse of `position`)."""
-        low, high, log = self._range()
+        low, high, log = self.limits()
         if log:
             return math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
         return low + position * (high - low)
@@ -161,11 +161,11 @@ class Ordered(Parameter):
     @cached_property
     def _rounding(self) -> float:
         """What rounding may leave of a zero; nothing where settings go down to 1e-15 for a reason."""
-        low, high, log = self._range()
+        low, high, log = self.limits()
         return 0.0 if log else 1e-12 * max(abs(low), abs(high))
 
     def _positive_if_log(self, value: float) -> float:
-        if self._range()[2] and value <= 0:
+        if self.limits()[2] and value <= 0:
             raise InvalidConfig(f"{self.name} must be positive, found {number(value)}; legal: {self.legal()}")
         return value
 
@@ -186,7 +186,7 @@ class Grid(Ordered):
         if not finite or (self.log and levels[0] <= 0):
             raise InvalidSpace(f"{self.name}: levels must be finite, and positive on a log scale, found {levels}")
 
-    def _range(self) -> tuple[float, float, bool]:
+    def limits(self) -> tuple[float, float, bool]:
         return self.levels[0], self.levels[-1], self.log
 
     @property
@@ -231,7 +231,7 @@ class Integer(Ordered):
         if max(-self.low, self.high) > EXACT:
             raise InvalidSpace(f"{self.name}: whole numbers go up to {EXACT}, found [{self.low}, {self.high}]")
 
-    def _range(self) -> tuple[float, float, bool]:
+    def limits(self) -> tuple[float, float, bool]:
         return self.low, self.high, self.log
 
     def check(self, value: object) -> Value:
@@ -270,7 +270,7 @@ class Real(Ordered):
         if not finite or self.low > self.high or (self.log and self.low <= 0):
             raise InvalidSpace(f"{self.name}: [{self.low}, {self.high}] is not a range (log={self.log})")
 
-    def _range(self) -> tuple[float, float, bool]:
+    def limits(self) -> tuple[float, float, bool]:
         return self.low, self.high, self.log
 
     def check(self, value: object) -> Value:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autollmresearch.evidence.gp import cholesky
 from llmconfig_gym.parameter import FloatArray
 
 FREEDOM = 4.0
@@ -207,8 +208,10 @@ def fit_bowl(
         sigma = float(np.sqrt((worth * scale**2 + explained) / (worth + max(len(y) - spent, 0.0))))
     precision = weights / sigma**2
     _, jacobian = _residual(layout, inputs, y, mode)
-    root = np.linalg.cholesky(np.linalg.inv(jacobian.T * precision @ jacobian + np.diag(sd**-2)))
-    start = mode + rng.standard_normal((samples, layout.size)) @ root.T
+    # In units of the prior's sd, where no eigenvalue is below 1: ranges of many orders of magnitude meet here.
+    scaled = jacobian * sd
+    covariance = np.linalg.inv(scaled.T * precision @ scaled + np.eye(layout.size)).astype(np.float64)
+    start = mode + sd * (rng.standard_normal((samples, layout.size)) @ cholesky(covariance).T)
     redrawn = mean + sd * rng.standard_normal((samples, layout.size))
     spread = np.where(precision > 0, 1 / np.sqrt(np.maximum(precision, 1e-300)), 0.0)
     noisy = y + np.minimum(spread, 10 * sigma) * rng.standard_normal((samples, len(y)))

@@ -44,7 +44,7 @@ class Axis:
     @property
     def logarithmic(self) -> bool:
         """Whether the coordinate is log2 of the value."""
-        return self.parameter._range()[2] and not self.parameter.relative
+        return self.parameter.limits()[2] and not self.parameter.relative
 
     def coordinate(self, encoded: FloatArray) -> FloatArray:
         """[n] from the encoding [n, width]."""
@@ -56,7 +56,7 @@ def axes(space: Space) -> list[Axis]:
     found, start = [], 0
     for p in space.parameters:
         if isinstance(p, Ordered):
-            low, high, log = p._range()
+            low, high, log = p.limits()
             if high > low:
                 octaves = log and not p.relative
                 span = math.log2(high / low) if octaves else QUARTERS
@@ -69,7 +69,7 @@ def axes(space: Space) -> list[Axis]:
 def role(p: Parameter) -> str:
     """`lr`, `batch` or `other`, from a parameter's name; only logarithmic scales can follow a power law."""
     words = set(re.split(r"[^a-z0-9]+", p.name.lower()))
-    if not (isinstance(p, Ordered) and p._range()[2]) or p.relative:
+    if not (isinstance(p, Ordered) and p.limits()[2]) or p.relative:
         return "other"
     if words & {"lr", "eta"} or {"learning", "rate"} <= words or "learningrate" in words:
         return "lr"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmconfig_gym.experiment import Experiment, Level
-from llmconfig_gym.parameter import Grid, Integer, Ordered, Real, Value
+from llmconfig_gym.parameter import Ordered, Value
 from llmconfig_gym.space import Config, Space
 from llmconfig_gym.suite import Suite
 
@@ -132,14 +132,7 @@ def quality(e: Experiment) -> Quality:
         replicated=int((replicates > 1).sum()),
         best=best,
         value=float(e.values[row]),
-        edges=tuple(p.name for p in e.space.parameters if isinstance(p, Ordered) and best[p.name] in _ends(p)),
+        edges=tuple(p.name for p in e.space.parameters if isinstance(p, Ordered) and best[p.name] in p.limits()[:2]),
         gap=float(np.median(e.losses)) - e.best,
         noise=e.noise,
     )
-
-
-def _ends(p: Ordered) -> tuple[float, float]:
-    if isinstance(p, Grid):
-        return p.levels[0], p.levels[-1]
-    assert isinstance(p, Integer | Real)
-    return p.low, p.high
