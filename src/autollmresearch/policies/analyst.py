@@ -45,9 +45,11 @@ def _propose(state: State) -> Proposal:
 def reasoning(problem: Problem, posterior: Posterior, row: int) -> str:
     """Why this row: what it is expected to give, how likely it is the best, the trends behind it, and what to doubt."""
     mean = problem.metric.sign * float(posterior.mean[row])
+    share = 100 * float(posterior.best[row])  # of a hundred worlds or so: below one it cannot be told
+    chance = f"{number(share, 2)} %" if share >= 1 else "less than 1 %"
     sentences = [
         f"Expects {problem.metric.name} {number(mean, 4)} +- {number(float(posterior.sd[row]), 2)}, "
-        f"the best of {len(posterior.mean)} with probability {number(100 * float(posterior.best[row]), 2)} %.",
+        f"the best of {len(posterior.mean)} with probability {chance}.",
         *posterior.explanation.sentences,
         *(f"Beware: {w}." for w in posterior.explanation.warnings),
     ]
