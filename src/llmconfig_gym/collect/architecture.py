@@ -84,7 +84,7 @@ class ArchitectureSetting:
 
     @property
     def name(self) -> str:
-        """For example `architecture-w8to128-D393k`."""
+        """For example `architecture-w8to128-D786k`."""
         return f"architecture-w{self.widths[0]}to{self.widths[-1]}-D{short(self.tokens)}"
 
     @property
@@ -144,7 +144,7 @@ class ArchitectureSetting:
 def _micro(level: Level, scale: float) -> ArchitectureSetting:
     widths = tuple(round(scale * width) for width in (8, 16, 32, 64, 128))
     return ArchitectureSetting(
-        level, 3 * 2**17, (1, 2, 3, 4, 6), widths, (1, 2, 4, 8), (0.25, 0.5, 1, 2, 4, 8), measured=64, replicated=8
+        level, 3 * 2**18, (1, 2, 3, 4, 6), widths, (1, 2, 4, 8), (0.25, 0.5, 1, 2, 4, 8), measured=64, replicated=8
     )
 
 
