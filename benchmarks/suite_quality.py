@@ -10,6 +10,7 @@ the cheapest and the dearest experiment in at least half of the families; their 
 
 from __future__ import annotations
 
+import math
 import sys
 
 from llmconfig_gym.catalog import load_suite
@@ -35,7 +36,15 @@ def main(names: list[str]) -> None:
         print_table(
             ("family", "cheapest", "dearest", "shared", "Spearman", "the best moves", "regret of copying"),
             [
-                (t.family, t.low, t.high, t.shared, f"{t.spearman:.2f}", "yes" if t.moved else "no", f"{t.regret:.3f}")
+                (
+                    t.family,
+                    t.low,
+                    t.high,
+                    t.shared,
+                    f"{t.spearman:.2f}",
+                    "yes" if t.moved else "no",
+                    "not measured there" if math.isnan(t.regret) else f"{t.regret:.3f}",
+                )
                 for t in families
             ],
         )
