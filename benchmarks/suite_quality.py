@@ -10,11 +10,11 @@ the cheapest and the dearest experiment in at least half of the families; their 
 
 from __future__ import annotations
 
-import math
 import sys
 
 from llmconfig_gym.catalog import load_suite
 from llmconfig_gym.cli.common import print_table
+from llmconfig_gym.collect.card import FAMILY_HEADERS, family_rows
 from llmconfig_gym.collect.quality import ENOUGH, RANKED, quality, transfers
 
 
@@ -33,21 +33,7 @@ def main(names: list[str]) -> None:
             ],
         )
         print()
-        print_table(
-            ("family", "cheapest", "dearest", "shared", "Spearman", "the best moves", "regret of copying"),
-            [
-                (
-                    t.family,
-                    t.low,
-                    t.high,
-                    t.shared,
-                    f"{t.spearman:.2f}",
-                    "yes" if t.moved else "no",
-                    "not measured there" if math.isnan(t.regret) else f"{t.regret:.3f}",
-                )
-                for t in families
-            ],
-        )
+        print_table(FAMILY_HEADERS, family_rows(families))
         goals = (
             ("best inside the grid", sum(not q.edges for q in found), len(found)),
             (f"(median - best) at least {ENOUGH:g} x noise", sum(q.ratio >= ENOUGH for q in found), len(found)),

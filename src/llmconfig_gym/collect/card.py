@@ -116,11 +116,12 @@ def _verdict(qualities: Sequence[Quality]) -> str:
     return f"{rule} Uninformative: {len(poor)} of {len(qualities)}.\n\n{listed}"
 
 
-def _families(found: Sequence[Transfer]) -> list[str]:
-    """How the cheapest experiment of each family speaks for the dearest; nothing for a suite of one level."""
-    if not found:
-        return []
-    lines = [
+FAMILY_HEADERS = ("family", "cheapest", "dearest", "shared", "Spearman", "the best moves", "regret of copying")
+
+
+def family_rows(found: Sequence[Transfer]) -> list[tuple[object, ...]]:
+    """One row per family, under `FAMILY_HEADERS`."""
+    return [
         (
             t.family,
             t.low,
@@ -132,11 +133,16 @@ def _families(found: Sequence[Transfer]) -> list[str]:
         )
         for t in found
     ]
-    header = ("family", "cheapest", "dearest", "shared", "Spearman", "the best moves", "regret of copying")
+
+
+def _families(found: Sequence[Transfer]) -> list[str]:
+    """How the cheapest experiment of each family speaks for the dearest; nothing for a suite of one level."""
+    if not found:
+        return []
     moved, ranked = sum(t.moved for t in found), sum(t.ranked for t in found)
     return [
         "## From cheap to expensive",
-        _table(header, lines),
+        _table(FAMILY_HEADERS, family_rows(found)),
         f"The best configuration differs in {moved} of {len(found)} families; the rank correlation over the "
         f"configurations that both measured is between {RANKED[0]:g} and {RANKED[1]:g} in {ranked} of {len(found)}. "
         "Regret of copying: simple regret at the dearest experiment of what is best at the cheapest.",
