@@ -6,6 +6,8 @@ speak. Warnings say what weakens the conclusion.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,9 @@ FEW_RUNS = 5
 FAR = 2.0
 """Octaves beyond the dearest known run from which a target is said to be extrapolated to."""
 
+TOGETHER = 1e-6
+"""Octaves within which two numbers of the fidelity count as one."""
+
 LEARNED = 0.3
 """Share of a prior's variance that runs must take away before a trend is said to be theirs."""
 
@@ -35,7 +40,8 @@ def explain_ordered(
     Args:
         best: mean and sd of the loss of the best candidate.
     """
-    trends = [*_location_trends(model, fit), *_level_trends(problem, model, fit)]
+    ways = _ways(rows)
+    trends = [*_location_trends(model, fit, ways), *_level_trends(problem, model, fit, ways)]
     sentences = [_trend_sentence(t, problem.metric.name) for t in trends]
     sentences += [_where(a, fit.samples[:, i] + fit.samples[:, _here(model)][:, i]) for i, a in enumerate(model.axes)]
     sentences += _couplings(model, fit)
@@ -90,33 +96,56 @@ def _here(model: OrderedModel) -> slice:
     return model.layout.slices()["here"]
 
 
-def _location_trends(model: OrderedModel, fit: BowlFit) -> list[Trend]:
-    start = model.layout.slices()["B"].start
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """A direction in which fidelity grew: its name, how far each number moves [names], whether any run varied it."""
+
+    name: str
+    steps: FloatArray
+    varied: bool
+
+
+def _ways(rows: Rows) -> list[_Way]:
+    """The fidelity's numbers one by one; those that only grew together, in the usable runs, as one."""
+    z = rows.z[np.unique(rows.experiment[~rows.diverged])]
+    units = np.eye(len(rows.names))
+    varied = [m for m in range(len(rows.names)) if len(z) and np.ptp(z[:, m]) > TOGETHER]
+    ways = [_Way(rows.names[m], units[m], False) for m in range(len(rows.names)) if m not in varied]
+    if len(varied) > 1:
+        centred = z[:, varied] - z[:, varied].mean(axis=0)
+        steps = centred.T @ centred[:, 0] / float(centred[:, 0] @ centred[:, 0])
+        if np.abs(centred - np.outer(centred[:, 0], steps)).max() <= TOGETHER:
+            first, *others = (rows.names[m] for m in varied)
+            return [_Way(f"{first} (with {', '.join(others)} in step)", steps @ units[varied], True), *ways]
+    return sorted([_Way(rows.names[m], units[m], True) for m in varied] + ways, key=lambda w: int(w.steps.argmax()))
+
+
+def _location_trends(model: OrderedModel, fit: BowlFit, ways: list[_Way]) -> list[Trend]:
+    start, count = model.layout.slices()["B"].start, model.layout.names
     trends = []
     for k, axis in enumerate(model.axes):
-        for m, name in enumerate(model.names):
-            column = start + k * model.layout.names + m
-            unit = 1.0 if axis.logarithmic else 1 / axis.span
-            trends.append(
-                _trend(axis.parameter.name, name, fit.samples[:, column], model.sd[column], unit, axis.logarithmic)
-            )
+        columns = slice(start + k * count, start + (k + 1) * count)
+        unit = 1.0 if axis.logarithmic else 1 / axis.span
+        for way in ways:
+            trends.append(_trend(axis.parameter.name, way, fit.samples, model.sd, columns, unit, axis.logarithmic))
     return trends
 
 
-def _level_trends(problem: Problem, model: OrderedModel, fit: BowlFit) -> list[Trend]:
+def _level_trends(problem: Problem, model: OrderedModel, fit: BowlFit, ways: list[_Way]) -> list[Trend]:
     """In octaves of the metric per octave where it is fitted as a logarithm, else in its own units and direction."""
-    start, unit = model.layout.slices()["s"].start, model.units
+    columns, unit = model.layout.slices()["s"], model.units
     scale = unit.spread / np.log(2) if unit.log else unit.spread * problem.metric.sign
-    return [
-        _trend(problem.metric.name, name, fit.samples[:, start + m], model.sd[start + m], scale, unit.log)
-        for m, name in enumerate(model.names)
-    ]
+    return [_trend(problem.metric.name, way, fit.samples, model.sd, columns, scale, unit.log) for way in ways]
 
 
-def _trend(what: str, name: str, samples: FloatArray, prior: float, unit: float, logarithmic: bool) -> Trend:
-    low, middle, high = (float(q) for q in np.quantile(samples * unit, [0.025, 0.5, 0.975]))
-    learned = float(np.clip(1 - (samples.std() / prior) ** 2, 0.0, 1.0))
-    return Trend(what, name, middle, low, high, logarithmic, learned)
+def _trend(
+    what: str, way: _Way, samples: FloatArray, sd: FloatArray, columns: slice, unit: float, logarithmic: bool
+) -> Trend:
+    along = samples[:, columns] @ way.steps
+    prior = float(np.sqrt(np.square(sd[columns] * way.steps).sum()))
+    low, middle, high = (float(q) for q in np.quantile(along * unit, [0.025, 0.5, 0.975]))
+    learned = float(np.clip(1 - (along.std() / prior) ** 2, 0.0, 1.0)) if way.varied else 0.0
+    return Trend(what, way.name, middle, low, high, logarithmic, learned)
 
 
 def _trend_sentence(t: Trend, metric: str) -> str:
@@ -177,11 +206,12 @@ def rests_on(problem: Problem, rows: Rows) -> str:
     told, bad = len(rows.told), int(rows.diverged.sum())
     cheap, kept = rows.known - told, len(rows) - told
     scales = len({e for e in rows.experiment.tolist() if e != rows.target})
-    text = f"It rests on {cheap} cheaper runs at {scales} fidelities and {told} on the target"
+    runs, fidelities = ("run" if cheap == 1 else "runs"), ("fidelity" if scales == 1 else "fidelities")
+    text = f"It rests on {cheap} cheaper {runs} at {scales} {fidelities} and {told} on the target"
     if kept < cheap:
         text += f" (fitted to {kept} of the cheaper ones)"
     if bad:
-        text += f"; {bad} of them diverged or are far off the scale"
+        text += f"; {bad} of them failed, diverged or are far off the scale"
     return text + "."
 
 

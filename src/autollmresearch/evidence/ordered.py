@@ -93,7 +93,7 @@ def fidelity_role(name: str) -> str:
 def training_flops(fidelity: Fidelity) -> float | None:
     """6ND where the fidelity names parameters and tokens, else its FLOPs, else None (Kaplan et al. 2020, 2.1)."""
     numbers = {fidelity_role(k): float(v) for k, v in fidelity.values.items() if isinstance(v, int | float) and v > 0}
-    named = {k.lower() for k in fidelity.values}
+    named = {word for k in fidelity.values for word in re.split(r"[^a-z0-9]+", k.lower())}
     if "parameters" in numbers and "tokens" in numbers and named & {"tokens", "d"}:
         return 6.0 * numbers["parameters"] * numbers["tokens"]
     if "compute" in numbers:

@@ -105,6 +105,7 @@ def read_evidence(
     notes = [f"{report.unit} {b.line} of {where} is not used: {b.why}" for b in report.bad[:_MOST]]
     if len(report.bad) > _MOST:
         notes.append(f"{len(report.bad) - _MOST} more rows are not used; llmconfig-gym import --dry-run lists all")
+    notes += [f"{note} ({where})" for note in report.notes if "crashed" in note]
     if report.diverged:
         runs = "1 run" if report.diverged == 1 else f"{report.diverged} runs"
         notes.append(f"{runs} of {where} diverged: known to be bad, as bad as the worst that did not diverge")

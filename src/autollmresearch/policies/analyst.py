@@ -45,12 +45,20 @@ def _propose(state: State) -> Proposal:
 def reasoning(problem: Problem, posterior: Posterior, row: int) -> str:
     """Why this row: what it is expected to give, how likely it is the best, the trends behind it, and what to doubt."""
     mean = problem.metric.sign * float(posterior.mean[row])
-    share = 100 * float(posterior.best[row])  # of a hundred worlds or so: below one it cannot be told
-    chance = f"{number(share, 2)} %" if share >= 1 else "less than 1 %"
+    sd = float(np.hypot(posterior.sd[row], posterior.noise))  # of the outcome of one run
+    share = 100 * float(posterior.best[row])  # of a hundred worlds or so: of a fine grid none stands out
+    chance = f", the best of {len(posterior.mean)} with probability {number(share, 2)} %" if share >= 1 else ""
+    hedge = "Not the best mean of all: it adds most to what was told." if _hedges(posterior, row) else ""
     sentences = [
-        f"Expects {problem.metric.name} {number(mean, 4)} +- {number(float(posterior.sd[row]), 2)}, "
-        f"the best of {len(posterior.mean)} with probability {chance}.",
+        f"Expects {problem.metric.name} {number(mean, 4)} +- {number(sd, 2)}{chance}.",
+        *filter(None, (hedge,)),
         *posterior.explanation.sentences,
         *(f"Beware: {w}." for w in posterior.explanation.warnings),
     ]
     return " ".join(sentences)
+
+
+def _hedges(posterior: Posterior, row: int) -> bool:
+    """Whether a candidate that was not told has a clearly better mean than this one."""
+    mean = np.delete(posterior.mean, posterior.told)
+    return bool(len(mean) and posterior.mean[row] > mean.min() + 0.1 * posterior.noise)

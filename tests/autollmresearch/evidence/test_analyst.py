@@ -115,6 +115,27 @@ def test_sentences_agree_with_the_sign_of_the_fit(
     assert "prior" not in text
 
 
+def test_what_no_run_varied_is_said_to_be_the_prior(law: Law, known: Known) -> None:
+    posterior = fit(known(law(1e8, 2e9), [law(1e7, 2e9)], 40))
+    for text in posterior.explanation.sentences:
+        if "per doubling of parameters" in text or "move with parameters" in text:
+            assert "mostly the prior" in text
+    assert trend(posterior, "lr", "parameters").learned == 0
+
+
+def test_numbers_that_only_grew_together_are_one_trend(law: Law, known: Known) -> None:
+    scales = [(n, 20 * n) for n in (6e6, 1.2e7, 2.5e7, 5e7)]
+    posterior = fit(known(law(1e8, 2e9), [law(n, d) for n, d in scales]))
+    together = "parameters (with tokens in step)"
+    level = trend(posterior, "loss", together)
+    true = 2 * -0.05 / np.log(2)  # 0.05 nats per doubling of either, in octaves of the loss
+    assert level.low < true < level.high < 0
+    assert level.exponent == pytest.approx(true, abs=0.005)
+    assert trend(posterior, "lr", together).exponent == pytest.approx(-0.4, abs=0.1)
+    assert not any(t.fidelity in ("parameters", "tokens") for t in posterior.explanation.trends)
+    assert any(f"per doubling of {together}" in s for s in posterior.explanation.sentences)
+
+
 def test_it_says_what_it_rests_on_and_where_it_expects_the_optimum(law: Law, sizes: Sizes, known: Known) -> None:
     target = law(1e8, 2e9)
     text = " ".join(fit(known(target, sizes(), 12), [target.outcome(0)]).explanation.sentences)

@@ -320,7 +320,7 @@ def test_ctrl_c_ends_the_command_and_says_how_to_go_on(
     path = lab.write()
     with runner(path) as process:
         process.send_signal(number)
-        _, err = process.communicate()
+        _, err = process.communicate(timeout=60)  # a signal that is ignored must not stop the tests for ever
         assert process.returncode == 130
         assert "[cheap1 1/2] is being stopped ..." in err
         assert err.endswith("interrupted. Nothing is lost: run the same command again to go on.\n")
