@@ -75,7 +75,8 @@ class MissingExtra(GymError):
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
     """An `UnknownName` that suggests the nearest known names ("did you mean")."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    small = {n.lower(): n for n in names}
+    close = [small[c] for c in get_close_matches(name.lower(), small, n=3, cutoff=0.5)]
     if close:
         advice = f"did you mean {' or '.join(repr(c) for c in close)}?"
     elif names:

@@ -103,7 +103,7 @@ def run_tell(args: argparse.Namespace) -> int:
     if best is not None and best.value is not None:
         which = "this one" if best.number == trial.number else f"trial {best.number} with {number(best.value, 5)}"
         print(f"best so far: {which}")
-    print(f"{left} trials left: {more}" if left else "the budget is spent")
+    print(f"{left} trial{'s' if left > 1 else ''} left: {more}" if left else "the budget is spent")
     return 0
 
 

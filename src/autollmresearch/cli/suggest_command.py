@@ -67,6 +67,8 @@ def run_suggest(args: argparse.Namespace) -> int:
     question = Question(
         args.source, args.target, args.space, args.metric, args.direction, args.budget, args.policy, args.seed
     )
+    if args.study is not None and not args.study.strip():
+        raise InvalidSettings("--study needs a name, such as --study big")
     if args.study is not None:
         return _suggest_in_study(args, question)
     if args.storage is not None or args.another:

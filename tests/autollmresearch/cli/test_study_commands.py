@@ -105,7 +105,7 @@ def test_from_suggestion_to_the_last_outcome(place: Path, capsys: pytest.Capture
     assert out.splitlines() == [
         "trial 1 of big failed: out of memory",
         "best so far: trial 0 with 2.31",
-        "1 trials left: autollmresearch suggest --study big",
+        "1 trial left: autollmresearch suggest --study big",
     ]
     typed("suggest --study big", capsys)
     out, _ = typed("tell big 2 2.2", capsys)
@@ -207,6 +207,8 @@ def test_a_study_becomes_a_suite(place: Path, capsys: pytest.CaptureFixture[str]
         ("tell big 0 2.3 --failed x", "say either the value or --failed REASON"),
         ("tell big zero 2.3", "invalid int value: 'zero'"),
         ("tell big 0 2.3 --details kl", "--details kl: expected a name and a number, such as grad_norm=0.8"),
+        (f"{SUGGEST} --study ''", "--study needs a name, such as --study big"),
+        (f"{SUGGEST} --study big".replace("N=7e9", "n=7e9"), "no column is called 'n'; did you mean 'N'"),
         ("status big", "no study is called 'big'"),
         ("export big --out x.csv", "no study is called 'big'"),
     ],
