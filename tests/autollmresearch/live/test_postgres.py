@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -49,7 +50,10 @@ def test_eight_workers_lose_and_double_no_trial(
     opened: Callable[..., RDBStorage],
     cheap: Callable[..., optuna.Study],
     valley_space: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Workers import this module by the name pytest gave it, which `pytest`, unlike `python -m pytest`, cannot find.
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])
     study = optuna.create_study(study_name="shared", storage=opened(postgres_url))
     context = multiprocessing.get_context("forkserver")  # imports once, not eight times
     context.set_forkserver_preload(["autollmresearch.live.sampler", "scipy.stats", "psycopg"])
