@@ -21,7 +21,7 @@ from llmconfig_gym.collect.lab import corpus
 from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
-from llmconfig_gym.collect.table import Table, noise_floor, revalued, short, tabulate
+from llmconfig_gym.collect.table import Table, revalued, short, tabulate
 from llmconfig_gym.errors import CollectError
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
 from llmconfig_gym.parameter import Grid
@@ -261,11 +261,7 @@ def _experiment(suite: str, setting: ArchitectureSetting, rows: Sequence[Row], c
         fidelity=Fidelity({"mean_parameters": parameters, "tokens": setting.tokens}, flops),
         metric=metric,
         pool=Pool.from_configs(setting.space, table.configs),
-        values=table.values,
-        details=table.details,
-        spread=table.spread,
-        replicates=table.replicates,
-        noise=noise_floor(table.values, table.spread, metric.direction),
+        **table.outcomes(metric.direction),
     )
 
 

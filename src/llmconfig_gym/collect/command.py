@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from llmconfig_gym.collect.driver import Group, Measurement, Row, Run, finite
 from llmconfig_gym.collect.sweep_file import Sweep
-from llmconfig_gym.collect.table import noise_floor, tabulate
+from llmconfig_gym.collect.table import tabulate
 from llmconfig_gym.errors import CollectError, InvalidCommand
 from llmconfig_gym.experiment import Experiment, Fidelity, Level
 from llmconfig_gym.importing.levels import experiment_ids
@@ -157,11 +157,7 @@ class CommandRunner:
             fidelity=fidelity,
             metric=metric,
             pool=Pool.from_configs(self.sweep.space, table.configs),
-            values=table.values,
-            details=table.details,
-            spread=table.spread,
-            replicates=table.replicates,
-            noise=noise_floor(table.values, table.spread, metric.direction),
+            **table.outcomes(metric.direction),
         )
 
     @property

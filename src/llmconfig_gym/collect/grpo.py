@@ -20,7 +20,7 @@ from llmconfig_gym.collect.grpo_settings import FRACTION, MICRO, PROMPTS_PER_STE
 from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.problems import family, split
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
-from llmconfig_gym.collect.table import noise_floor, tabulate
+from llmconfig_gym.collect.table import tabulate
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config
@@ -185,11 +185,7 @@ def _experiment(suite: str, setting: GRPOSetting, rows: Sequence[Row]) -> Experi
         fidelity=Fidelity({"parameters": setting.shape.parameters, "sampled_answers": setting.answers}, setting.flops),
         metric=metric,
         pool=Pool.from_configs(SPACE, table.configs),
-        values=table.values,
-        details=table.details,
-        spread=table.spread,
-        replicates=table.replicates,
-        noise=noise_floor(table.values, table.spread, metric.direction),
+        **table.outcomes(metric.direction),
     )
 
 

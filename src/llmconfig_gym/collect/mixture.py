@@ -19,7 +19,7 @@ from llmconfig_gym.collect.lab import corpus
 from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
-from llmconfig_gym.collect.table import noise_floor, revalued, short, tabulate
+from llmconfig_gym.collect.table import revalued, short, tabulate
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
 from llmconfig_gym.parameter import Simplex
 from llmconfig_gym.pool import Pool
@@ -243,11 +243,7 @@ def _experiment(suite: str, setting: MixtureSetting, rows: Sequence[Row], target
         fidelity=Fidelity({"parameters": setting.shape.parameters, "tokens": setting.tokens}, setting.flops),
         metric=metric,
         pool=Pool.from_configs(SPACE, table.configs),
-        values=table.values,
-        details=table.details,
-        spread=table.spread,
-        replicates=table.replicates,
-        noise=noise_floor(table.values, table.spread, metric.direction),
+        **table.outcomes(metric.direction),
     )
 
 

@@ -15,7 +15,7 @@ from llmconfig_gym.collect.lab import corpus
 from llmconfig_gym.collect.lab.code import lab_code
 from llmconfig_gym.collect.lab.processor import device_name, lab_arithmetic
 from llmconfig_gym.collect.lab.shape import DecoderShape
-from llmconfig_gym.collect.table import noise_floor, short, tabulate
+from llmconfig_gym.collect.table import short, tabulate
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
 from llmconfig_gym.parameter import Grid
 from llmconfig_gym.pool import Pool
@@ -206,11 +206,7 @@ def _experiment(suite: str, setting: PretrainingSetting, rows: Sequence[Row]) ->
         fidelity=Fidelity({"parameters": setting.shape.parameters, "tokens": setting.tokens}, setting.flops),
         metric=METRIC,
         pool=Pool.from_configs(space, table.configs),
-        values=table.values,
-        details=table.details,
-        spread=table.spread,
-        replicates=table.replicates,
-        noise=noise_floor(table.values, table.spread, METRIC.direction),
+        **table.outcomes(METRIC.direction),
         clip=CLIP,
     )
 

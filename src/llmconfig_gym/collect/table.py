@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,12 @@ class Table:
     details: dict[str, FloatArray]
     spread: FloatArray
     replicates: NDArray[np.int64]
+
+    def outcomes(self, direction: Direction) -> dict[str, Any]:
+        """What an `Experiment` keeps of it beside the pool, by the names of its fields."""
+        noise = noise_floor(self.values, self.spread, direction)
+        fields = {"values": self.values, "details": self.details, "spread": self.spread, "noise": noise}
+        return {**fields, "replicates": self.replicates}
 
 
 def tabulate(rows: Sequence[Row], details: Iterable[str] = ()) -> Table:
