@@ -1,4 +1,9 @@
-"""Episodes: policy x environment -> the outcomes of every trial, many episodes at once."""
+"""Episodes: policy x environment -> trajectories, many episodes at once.
+
+A trajectory holds all of an episode: what was read, thought, chosen and observed, and what it earned. Where the policy
+is a language model, it also holds the very tokens: what it read and what it wrote follow each other, turn by turn, and
+are never rewritten, so that one trajectory is one row of training.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +28,80 @@ class Turn:
     proposal: Proposal
     outcome: Outcome
     reward: float
-    seconds: float
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One episode on one experiment.
+
+    Attributes:
+        experiment: id of the target.
+        budget: trials the agent was given.
+        seed: of the policy's randomness.
+        turns: one per trial.
+    """
+
+    experiment: str
+    budget: int
+    seed: int
+    turns: tuple[Turn, ...]
+
+    @property
+    def reward(self) -> float:
+        """`1 - sum_t (y_t - y_best) / (T (y_worst - y_best))`; a trial without a value counts as the worst."""
+        return sum(t.reward for t in self.turns)
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One per trial."""
+        return tuple(t.outcome for t in self.turns)
+
+    def ids(self) -> list[int]:
+        """Token ids of the whole episode, in order; empty if the policy works on none."""
+        return [i for t in self.turns if t.proposal.tokens for i in t.proposal.tokens.read + t.proposal.tokens.wrote]
+
+    def own(self) -> list[bool]:
+        """For each of `ids`, whether the agent wrote it: what a loss may be put on."""
+        tokens = [t.proposal.tokens for t in self.turns if t.proposal.tokens]
+        return [own for t in tokens for own in [False] * len(t.read) + [True] * len(t.wrote)]
+
+    def logprobs(self) -> list[float]:
+        """For each of `ids`, the log-probability it was sampled with; 0 where the agent did not write it."""
+        tokens = [t.proposal.tokens for t in self.turns if t.proposal.tokens]
+        return [p for t in tokens for p in (*[0.0] * len(t.read), *t.logprobs)]
 
 
 def run_episodes(
-    policy: Policy, experiment: Experiment, problems: Sequence[Problem], seeds: Sequence[int]
-) -> list[list[Turn]]:
-    """One episode per problem and seed, all on `experiment`, advancing together turn by turn.
+    policy: Policy,
+    experiments: Sequence[Experiment],
+    problems: Sequence[Problem],
+    seeds: Sequence[int],
+    *,
+    prefixes: Sequence[Sequence[Turn]] | None = None,
+    hints: Sequence[str] | None = None,
+) -> list[Trajectory]:
+    """One episode per experiment, problem and seed, advancing together turn by turn.
 
     The environment, not the policy, counts trials: an episode ends when its budget is spent, and nothing a policy
     returns gives it one trial more.
 
+    Args:
+        prefixes: for each episode, turns of an earlier one that are played again before the policy is asked.
+        hints: for each episode, a sentence that the policy reads before each of its turns.
+
     Raises:
         BrokenPolicy: it returned something else than one `Proposal` per state.
     """
-    envs = [ConfigEnv(experiment, problem.budget) for problem in problems]
-    for env, seed in zip(envs, seeds, strict=True):
+    envs = [ConfigEnv(e, problem.budget) for e, problem in zip(experiments, problems, strict=True)]
+    turns: list[list[Turn]] = []
+    for env, seed, prefix in zip(envs, seeds, prefixes or [()] * len(envs), strict=True):
         env.reset(seed=seed)
-    turns: list[list[Turn]] = [[] for _ in envs]
+        turns.append([_play(env, turn.proposal, turn.seconds) for turn in prefix])
+    told = hints or [""] * len(envs)
     while running := [i for i, env in enumerate(envs) if len(env.history) < env.budget]:
-        states = [State(problems[i], envs[i].history, seeds[i]) for i in running]
+        made = [tuple(t.proposal for t in turns[i]) for i in running]
+        states = [State(problems[i], envs[i].history, seeds[i], m, told[i]) for i, m in zip(running, made, strict=True)]
         started = time.perf_counter()
         proposals = policy.propose(states)
         seconds = (time.perf_counter() - started) / len(running)
@@ -53,7 +112,15 @@ def run_episodes(
                 "a policy returns one Proposal per state"
             )
         for i, proposal in zip(running, proposals, strict=True):
-            envs[i].step(proposal.config)
-            outcome = envs[i].history[-1]
-            turns[i].append(Turn(proposal, outcome, envs[i].reward(outcome), seconds))
-    return turns
+            turns[i].append(_play(envs[i], proposal, seconds))
+    return [
+        Trajectory(env.experiment.id, env.budget, seed, tuple(played))
+        for env, seed, played in zip(envs, seeds, turns, strict=True)
+    ]
+
+
+def _play(env: ConfigEnv, proposal: Proposal, seconds: float) -> Turn:
+    """One trial. A proposal that is no action at all, whatever it is, is an invalid one."""
+    env.step(proposal.config)
+    outcome = env.history[-1]
+    return Turn(proposal, outcome, env.reward(outcome), seconds)

@@ -73,3 +73,27 @@ class LockedExperiment(ResearchError):
 
 class EvidenceIgnored(UserWarning):
     """A piece of evidence says nothing about this study (no run has a value, or no setting is shared)."""
+
+
+class InvalidRecipe(ResearchError):
+    """A recipe has an unknown key or a value out of range."""
+
+
+class StepProblem(ResearchError):
+    """A training step lacks what it reads, or its directory holds another run's files."""
+
+
+class LockedExperiment(ResearchError):
+    """Training asked for a high-fidelity experiment: those are for the final measurement only."""
+
+
+class CheckpointProblem(ResearchError):
+    """A model cannot be loaded as an agent: something missing, damaged or unsafe."""
+
+
+class TrajectoryProblem(ResearchError):
+    """A file of trajectories cannot be read."""
+
+
+class EndpointProblem(ResearchError):
+    """A language model's server cannot be reached, refuses, or keeps failing."""

@@ -21,13 +21,70 @@ from llmconfig_gym.parameter import FloatArray
 from llmconfig_gym.space import Config
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a language model read and wrote in one turn, as token ids that nobody re-tokenises.
+
+    Attributes:
+        read: ids that follow what it wrote in the turn before (in the first turn: the whole prompt).
+        wrote: ids it sampled, the end-of-turn token included if it came to it.
+        logprobs: of each written id, under the distribution it was sampled from (temperature included).
+    """
+
+    read: tuple[int, ...]
+    wrote: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a proposal is billed for: tokens read, tokens written, and their price."""
+
+    read: int = 0
+    wrote: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One configuration to try next, and why.
+
+    Attributes:
+        config: the configuration, or a language model's own words, from which the environment reads one.
+        reasoning: for people; empty if the policy has none to give.
+        mean, sd: the outcome the policy expects there, in the metric's own direction, and its standard deviation; None
+            if it expects nothing in particular.
+        prompt: the text that a language model read since its last turn; empty for every other policy.
+        tokens: the same and its answer as token ids, where the policy works on them.
+        usage: what it is billed for.
+    """
+
+    config: Config | str
+    reasoning: str = ""
+    mean: float | None = field(default=None, kw_only=True)
+    sd: float | None = field(default=None, kw_only=True)
+    prompt: str = field(default="", kw_only=True)
+    tokens: Tokens | None = field(default=None, kw_only=True)
+    usage: Usage = field(default=Usage(), kw_only=True)
+
+
 @dataclass(frozen=True, eq=False)
 class State:
-    """One episode as a policy sees it: the problem, the trials so far, and a seed for its own randomness."""
+    """One episode as a policy sees it.
+
+    Attributes:
+        problem: what is asked and what cheaper runs showed.
+        trials: the outcomes so far.
+        seed: for the policy's own randomness.
+        proposals: its own proposal for each trial; empty where trials came from elsewhere.
+        hint: a sentence added to the last thing read. Only the simulation of trajectories gives one.
+    """
 
     problem: Problem
     trials: tuple[Outcome, ...] = ()
     seed: int = 0
+    proposals: tuple[Proposal, ...] = ()
+    hint: str = ""
 
     def rng(self) -> np.random.Generator:
         """Randomness for this turn: the same for the same seed and turn, whatever happened elsewhere."""
@@ -55,25 +112,6 @@ class State:
         mask = np.ones(len(self.problem.pool), dtype=bool)
         mask[self.told()[0]] = False
         return np.flatnonzero(mask)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """One configuration to try next, and why.
-
-    Attributes:
-        config: the configuration, or text from which the environment reads one (a language model's own words).
-        reasoning: for people; empty if the policy has none to give.
-        mean, sd: the outcome the policy expects there, in the metric's own direction, and its standard deviation; None
-            if it expects nothing in particular.
-        tokens: tokens read and written to make it, for policies that are billed by them.
-    """
-
-    config: Config | str
-    reasoning: str = ""
-    mean: float | None = field(default=None, kw_only=True)
-    sd: float | None = field(default=None, kw_only=True)
-    tokens: int = field(default=0, kw_only=True)
 
 
 class Policy(Protocol):

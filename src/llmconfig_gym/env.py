@@ -103,7 +103,7 @@ class ConfigEnv(gymnasium.Env[str, Any]):
         if outcome.kind != "over_budget":
             self._history.append(outcome)
         left = self.budget - len(self._history)
-        self._text = describe_outcome(self.experiment, outcome, left)
+        self._text = describe_outcome(self.experiment.metric, outcome, left)
         info = {"trial": len(self._history), "trials_left": left, "outcome": outcome.to_dict()}
         return self._text, self.reward(outcome), left == 0, False, info
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmconfig_gym.experiment import Experiment, Outcome
+from llmconfig_gym.experiment import Experiment, Metric, Outcome
 from llmconfig_gym.parameter import Parameter
-from llmconfig_gym.text import number, value_text
+from llmconfig_gym.space import Space
+from llmconfig_gym.text import number
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,13 @@ class Task:
 PRETRAINING = Task(
     name="pretraining",
     about=(
-        "Choose optimiser settings for pretraining a decoder-only language model from scratch on a fixed number "
-        "of tokens. One trial is one full training run. Too small a learning rate leaves the model "
-        "undertrained at the end of its token budget, too large a one makes training unstable or diverge; the batch "
-        "size trades the number of updates against the noise of each. Good values move together, and they move "
-        "with model size and with the number of tokens."
+        "Choose optimiser settings for pretraining a language model on a fixed number of tokens. One trial is one "
+        "full run. Too small a learning rate undertrains, too large a one diverges; a larger batch means fewer steps. "
+        "Good values move together, and with model size and tokens."
     ),
     parameters={
-        "lr": "peak learning rate of the optimiser, reached after warm-up and decayed over the run",
-        "batch_size": "number of sequences that contribute to one optimiser step; the token budget is fixed, so a "
-        "larger batch means fewer steps",
+        "lr": "peak learning rate",
+        "batch_size": "sequences per optimiser step",
         "weight_decay": "decoupled weight decay of the optimiser",
         "warmup": "share of the steps over which the learning rate rises to its peak",
         "beta2": "decay rate of the optimiser's second-moment estimate",
@@ -53,10 +51,9 @@ PRETRAINING = Task(
 ARCHITECTURE = Task(
     name="architecture",
     about=(
-        "Choose the shape of a decoder-only language model for a given trade-off between quality and cost. Wider "
-        "and deeper models reach a lower perplexity but are slower to run; the objective adds both, so the best "
-        "model is neither the largest nor the smallest. One trial measures the quality and the cost of one "
-        "architecture. Which dimension is worth its cost depends on the scale and on the weight given to cost."
+        "Choose the shape of a language model for a trade-off between quality and cost. One trial measures one "
+        "architecture. Wider and deeper models are better but slower, and the objective adds both, so the best is "
+        "neither the largest nor the smallest. Which dimension is worth its cost depends on the scale."
     ),
     parameters={
         "embed_dim": "width of the residual stream, shared by all layers",
@@ -71,11 +68,9 @@ ARCHITECTURE = Task(
 GRPO = Task(
     name="grpo",
     about=(
-        "Choose settings for group-relative policy optimisation of a pretrained language model on problems whose "
-        "answers can be verified. One trial is one reinforcement-learning run with a fixed budget of steps or of "
-        "sampled answers. Too timid settings barely move the policy; too bold ones raise the training reward for a "
-        "while and then collapse: the policy drifts from the reference, entropy vanishes and held-out accuracy "
-        "falls. Larger models usually want gentler updates."
+        "Choose settings for group-relative policy optimisation of a pretrained language model on problems with "
+        "verifiable answers. One trial is one full run. Too timid settings barely move the policy; too bold ones "
+        "raise the training reward for a while and then collapse. Larger models usually want gentler updates."
     ),
     parameters={
         "lr": "learning rate of the policy",
@@ -90,10 +85,9 @@ GRPO = Task(
 MIXTURE = Task(
     name="mixture",
     about=(
-        "Choose the mixture of training data: which share of the training tokens or examples comes from each "
-        "source. One trial trains one model on one mixture. Weight given to one source is taken from the others; "
-        "sources help or hurt each other, and returns diminish as a source is repeated. Rankings of mixtures found "
-        "with small models carry over to large ones in part, not entirely."
+        "Choose the mixture of training data: the share of each source. One trial trains one model on one mixture. "
+        "Weight given to one source is taken from the others, and returns diminish as a source is repeated. Rankings "
+        "found with small models carry over to large ones in part, not entirely."
     ),
     parameters={"weights": "share of each data source in the training mixture"},
 )
@@ -111,35 +105,57 @@ def task_of(name: str) -> Task:
 def describe(experiment: Experiment, budget: int | None = None) -> str:
     """Task, fidelity, parameters with their legal values, metric, details and budget, as text for an agent."""
     task, metric = task_of(experiment.task), experiment.metric
-    aim = "lower is better" if metric.direction == "minimize" else "higher is better"
     lines = [
-        f"Task: {task.name}. {task.about}",
+        describe_task(task),
         f"Fidelity: {experiment.fidelity.text()}.",
         "Parameters:",
-        *(f"- {_parameter_text(p, task)}" for p in experiment.space.parameters),
-        f"Metric: {metric.name}, {aim}.{' ' + metric.about if metric.about else ''}",
+        *(f"- {line}" for line in describe_space(task, experiment.space)),
+        describe_metric(metric),
     ]
     if metric.details:
         lines += ["Details reported with each trial:", *(f"- {k}: {v}" for k, v in metric.details.items())]
     if budget is not None:
-        lines += [f"Budget: {budget} trial{'s' if budget != 1 else ''}. An invalid or repeated proposal costs a trial."]
+        lines += [f"Budget: {trials(budget)}. An invalid or repeated proposal costs a trial."]
     return "\n".join(lines)
+
+
+def describe_task(task: Task) -> str:
+    """What is decided, and why it is hard."""
+    return f"Task: {task.name}. {task.about}"
+
+
+def describe_space(task: Task, space: Space) -> list[str]:
+    """One line per parameter: what it does and which values are legal."""
+    return [_parameter_text(p, task) for p in space.parameters]
+
+
+def describe_metric(metric: Metric) -> str:
+    """What is measured, and which direction is better."""
+    aim = "lower is better" if metric.direction == "minimize" else "higher is better"
+    return f"Metric: {metric.name}, {aim}.{' ' + metric.about if metric.about else ''}"
+
+
+def describe_outcome(metric: Metric, outcome: Outcome, trials_left: int | None = None) -> str:
+    """One outcome as text for an agent: the value with its details, and how many trials are left.
+
+    The configuration is named only where another was told than the one proposed (`Outcome.message`).
+    """
+    parts = [outcome.message] if outcome.message else []
+    if outcome.value is not None:
+        parts.append(f"{metric.name} {number(outcome.value, digits=5)}.")
+    if outcome.details:
+        parts.append("Details: " + ", ".join(f"{k} {number(v, digits=4)}" for k, v in outcome.details.items()) + ".")
+    if trials_left is not None:
+        parts.append(f"{trials(trials_left)} left.")
+    return " ".join(parts)
+
+
+def trials(count: int) -> str:
+    """`1 trial`, `5 trials`."""
+    return f"{count} trial{'s' if count != 1 else ''}"
 
 
 def _parameter_text(p: Parameter, task: Task) -> str:
     about = p.about or task.parameters.get(p.name, "")
     unit = f" ({p.unit})" if p.unit else ""
     return f"{p.name}{unit}: {about + '; ' if about else ''}legal: {p.legal()}"
-
-
-def describe_outcome(experiment: Experiment, outcome: Outcome, trials_left: int | None = None) -> str:
-    """One outcome as text for an agent: what was told, the value with its details, and how many trials are left."""
-    parts = [outcome.message] if outcome.message else []
-    if outcome.value is not None:
-        told = ", ".join(f"{k} {value_text(v)}" for k, v in (outcome.config or {}).items())
-        parts.append(f"{experiment.metric.name} {number(outcome.value, digits=5)} at {told}.")
-    if outcome.details:
-        parts.append("Details: " + ", ".join(f"{k} {number(v, digits=4)}" for k, v in outcome.details.items()) + ".")
-    if trials_left is not None:
-        parts.append(f"{trials_left} trial{'s' if trials_left != 1 else ''} left.")
-    return " ".join(parts)

@@ -219,10 +219,11 @@ def assert_lawful() -> Callable[[str, Experiment, Problem], None]:
     """
 
     def check(method: str, target: Experiment, problem: Problem) -> None:
-        first, again = (run_episodes(make_policy(method), target, [problem] * 2, [3, 4]) for _ in range(2))
+        first, again = (run_episodes(make_policy(method), [target] * 2, [problem] * 2, [3, 4]) for _ in range(2))
         untried = min(problem.budget, len(problem.pool))
-        for turns, same in zip(first, again, strict=True):
-            assert [t.proposal for t in turns] == [t.proposal for t in same]
+        for episode, same in zip(first, again, strict=True):
+            turns = episode.turns
+            assert [t.proposal for t in turns] == [t.proposal for t in same.turns]
             assert [t.outcome.kind for t in turns[:untried]] == ["measured"] * untried
             assert [t.outcome.kind for t in turns[untried:]] == ["duplicate"] * (problem.budget - untried)
             assert all(t.proposal.config == t.outcome.config for t in turns)

@@ -64,7 +64,7 @@ def test_what_is_no_configuration_costs_a_trial_and_gives_nothing(
     line: Callable[..., Experiment], lonely: Callable[..., Problem], scripted: Callable[..., Policy], garbage: Any
 ) -> None:
     e = line([3.0, 2.0, 1.0])
-    turns = run_episodes(scripted({"x": 2}, garbage, garbage), e, [lonely(e, 3)], [0])[0]
+    turns = run_episodes(scripted({"x": 2}, garbage, garbage), [e], [lonely(e, 3)], [0])[0].turns
     assert [t.outcome.kind for t in turns] == ["measured", "invalid", "invalid"]
     assert [t.outcome.value for t in turns] == [2.0, None, None]
     assert [t.reward for t in turns] == [pytest.approx(0.5 / 3), 0.0, 0.0]
@@ -75,7 +75,7 @@ def test_a_repeated_configuration_costs_a_trial_and_gives_nothing(
 ) -> None:
     e = line([3.0, 2.0, 1.0])
     policy = scripted({"x": 3}, '{"x": 3}', {"x": 3.2}, {"x": 1})
-    turns = run_episodes(policy, e, [lonely(e, 4)], [0])[0]
+    turns = run_episodes(policy, [e], [lonely(e, 4)], [0])[0].turns
     assert [t.outcome.kind for t in turns] == ["measured", "duplicate", "duplicate", "measured"]
     assert [t.outcome.value for t in turns] == [1.0, None, None, 3.0]
     assert [t.reward for t in turns] == [0.25, 0.0, 0.0, 0.0]
@@ -87,8 +87,8 @@ def test_an_episode_has_exactly_its_budget_of_trials(
 ) -> None:
     e = line([3.0, 2.0, 1.0])
     for method in ("random", "copy"):
-        episodes = run_episodes(make_policy(method), e, [lonely(e, budget)] * 2, [0, 1])
-        assert [len(turns) for turns in episodes] == [budget, budget]
+        episodes = run_episodes(make_policy(method), [e] * 2, [lonely(e, budget)] * 2, [0, 1])
+        assert [len(episode.turns) for episode in episodes] == [budget, budget]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_anything_but_one_proposal_per_state_is_a_typed_error(
 ) -> None:
     e = line([3.0, 2.0, 1.0])
     with pytest.raises(BrokenPolicy, match=rf"Returns returned {len(returned)} proposals .* for 2 states"):
-        run_episodes(Returns(returned), e, [lonely(e, 2)] * 2, [0, 1])
+        run_episodes(Returns(returned), [e] * 2, [lonely(e, 2)] * 2, [0, 1])
 
 
 def test_a_state_holds_the_trials_paid_for_and_no_other(
@@ -110,11 +110,13 @@ def test_a_state_holds_the_trials_paid_for_and_no_other(
     e = targets["pretraining"]
     recorder = Recorder()
     problem = problem_of(e, budget=4)
-    episodes = run_episodes(recorder, e, [problem, problem], [7, 8])
+    episodes = run_episodes(recorder, [e] * 2, [problem, problem], [7, 8])
     for i, seed in enumerate([7, 8]):
-        outcomes = tuple(t.outcome for t in episodes[i])
+        outcomes = episodes[i].outcomes
         states = [s for s in recorder.seen if s.seed == seed]
         assert [s.trials for s in states] == [outcomes[:n] for n in range(4)]
+        made = tuple(t.proposal for t in episodes[i].turns)
+        assert [s.proposals for s in states] == [made[:n] for n in range(4)]
         assert all(s.problem is problem for s in states)
 
 
@@ -124,10 +126,10 @@ def test_episodes_run_together_are_the_episodes_run_alone(
 ) -> None:
     e = targets["architecture"]
     problems = [problem_of(e, "metered:4", budget=3 + seed, seed=seed) for seed in range(3)]
-    together = run_episodes(make_policy(method), e, problems, range(3))
-    alone = [run_episodes(make_policy(method), e, [problems[s]], [s])[0] for s in range(3)]
-    assert [[t.proposal for t in turns] for turns in together] == [[t.proposal for t in turns] for turns in alone]
-    assert [len(turns) for turns in together] == [3, 4, 5]
+    together = run_episodes(make_policy(method), [e] * 3, problems, range(3))
+    alone = [run_episodes(make_policy(method), [e], [problems[s]], [s])[0] for s in range(3)]
+    assert [[t.proposal for t in e.turns] for e in together] == [[t.proposal for t in e.turns] for e in alone]
+    assert [len(e.turns) for e in together] == [3, 4, 5]
 
 
 @pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
@@ -137,13 +139,13 @@ def test_rewards_sum_to_one_minus_the_mean_regret(
     e = targets[task]
     first = e.pool.config(0)
     for policy in (make_policy("random"), scripted(first, first, "garbage", e.pool.config(1), None)):
-        turns = run_episodes(policy, e, [problem_of(e, budget=5)], [2])[0]
-        cumulative = episode_metrics(e, [t.outcome for t in turns])[-1]["cumulative_regret"]
+        episode = run_episodes(policy, [e], [problem_of(e, budget=5)], [2])[0]
+        cumulative = episode_metrics(e, episode.outcomes)[-1]["cumulative_regret"]
         assert cumulative is not None
-        assert sum(t.reward for t in turns) == pytest.approx(1 - cumulative / 5)
+        assert episode.reward == pytest.approx(1 - cumulative / 5)
 
 
 def test_time_is_that_of_the_policy(targets: Mapping[str, Experiment], problem_of: Callable[..., Problem]) -> None:
     e = targets["mixture"]
-    turns = run_episodes(make_policy("random"), e, [problem_of(e, budget=2)], [0])[0]
+    turns = run_episodes(make_policy("random"), [e], [problem_of(e, budget=2)], [0])[0].turns
     assert all(t.seconds > 0 for t in turns)

@@ -59,7 +59,7 @@ def read_everything(root: Path) -> None:
         e = suite.experiment(s.id)
         assert describe(e, budget=3)
         for row in (0, len(e.pool) - 1):
-            assert describe_outcome(e, e.tell(e.pool.config(row)), 2)
+            assert describe_outcome(e.metric, e.tell(e.pool.config(row)), 2)
         assert e.tell(e.space.decode(np.full(e.space.width, 0.4))).kind in ("measured", "snapped")
         assert e.regret(e.losses).min() >= 0
         suite.cheaper(s.id)

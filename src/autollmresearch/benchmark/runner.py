@@ -191,11 +191,11 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
     # Draws of its own for each experiment: pools are often alike, and intervals take experiments to be independent.
     own = [zlib.crc32(f"{target.id} {seed}".encode()) for seed in seeds]
     with threadpool_limits(1):
-        episodes = run_episodes(make_policy(cell.method), target, problems, own)
+        episodes = run_episodes(make_policy(cell.method), [target] * len(seeds), problems, own)
     rows = []
-    for seed, turns in zip(seeds, episodes, strict=True):
-        metrics = episode_metrics(target, [t.outcome for t in turns])
-        for trial, (turn, row) in enumerate(zip(turns, metrics, strict=True), start=1):
+    for seed, episode in zip(seeds, episodes, strict=True):
+        metrics = episode_metrics(target, episode.outcomes)
+        for trial, (turn, row) in enumerate(zip(episode.turns, metrics, strict=True), start=1):
             config = turn.outcome.config if turn.outcome.config is not None else turn.proposal.config
             rows.append(
                 {

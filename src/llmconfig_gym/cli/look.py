@@ -99,5 +99,5 @@ def run_tell(args: argparse.Namespace) -> int:
     if outcome.kind == "invalid":
         raise InvalidConfig(outcome.message.removeprefix("invalid: "))
     if args.format == "table":
-        print(describe_outcome(experiment, outcome))
+        print(describe_outcome(experiment.metric, outcome))
     return 0

@@ -22,7 +22,7 @@ Line = Callable[..., Experiment]
 
 def _told(target: Experiment, cheaper: list[Experiment], budget: int) -> list[int]:
     problem = Protocol().problems(target, cheaper, budget, [0])[0]
-    turns = run_episodes(CopyPolicy(), target, [problem], [0])[0]
+    turns = run_episodes(CopyPolicy(), [target], [problem], [0])[0].turns
     return [int(t.outcome.config["x"]) for t in turns if t.outcome.config is not None]  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_when_the_nearest_is_exhausted_the_next_nearest_follows_and_then_chance(
     near = CheapRuns.drawn([(line([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], cost=10.0), np.array([4, 1]))])
     far = CheapRuns.drawn([(line([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), np.array([5]))])
     problem = replace(Protocol().problems(target, [], 6, [0])[0], cheaper=(*far, *near))
-    turns = run_episodes(CopyPolicy(), target, [problem], [0])[0]
+    turns = run_episodes(CopyPolicy(), [target], [problem], [0])[0].turns
     assert [t.proposal.config for t in turns[:3]] == [{"x": 2}, {"x": 5}, {"x": 6}]
     assert all(t.proposal.reasoning == "drawn at random" for t in turns[3:])
     assert sorted(t.proposal.config["x"] for t in turns) == [1, 2, 3, 4, 5, 6]  # type: ignore[index]

@@ -54,7 +54,7 @@ def test_the_optimum_of_an_easy_transfer_problem_is_found_at_trial_1(line: Line,
 
     target, cheaper = at(1e3, 11.0), [at(1.0, 5.0), at(10.0, 7.0), at(100.0, 9.0)]
     problem = Protocol().problems(target, cheaper, 1, [0])[0]
-    turns = run_episodes(PooledGPPolicy(), target, [problem], [0])[0]
+    turns = run_episodes(PooledGPPolicy(), [target], [problem], [0])[0].turns
     assert turns[0].proposal.config == {"x": 11}
 
 
@@ -88,7 +88,7 @@ def test_only_the_orientation_of_the_metric_counts(
     for turned in (lambda e: e, mirrored):
         target = turned(e)
         problem = Protocol().problems(target, [turned(c) for c in cheaper], 3, [0])[0]
-        told.append([t.proposal for t in run_episodes(PooledGPPolicy(), target, [problem], [0])[0]])
+        told.append([t.proposal for t in run_episodes(PooledGPPolicy(), [target], [problem], [0])[0].turns])
     assert told[0] == told[1]
 
 

@@ -17,14 +17,28 @@ from autollmresearch.episode import run_episodes
 from autollmresearch.errors import InvalidProtocol
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.methods import make_policy
-from autollmresearch.policy import Proposal, State
+from autollmresearch.policy import Proposal, State, Usage
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import Parameter
 from llmconfig_gym.pool import Pool, _Axis, _GridIndex
 from llmconfig_gym.space import Space
 from llmconfig_gym.suite import Suite
 
-PLAIN = (State, Problem, CheapRuns, Fidelity, Metric, Outcome, Parameter, Space, Pool, _GridIndex, _Axis)
+PLAIN = (
+    State,
+    Proposal,
+    Usage,
+    Problem,
+    CheapRuns,
+    Fidelity,
+    Metric,
+    Outcome,
+    Parameter,
+    Space,
+    Pool,
+    _GridIndex,
+    _Axis,
+)
 """Objects whose attributes are followed; anything that is neither one of them nor plain data fails the test."""
 
 
@@ -125,7 +139,7 @@ def test_the_states_of_an_episode_hold_the_outcomes_paid_for_and_no_other(target
             return make_policy("random").propose(states)
 
     problems = Protocol().problems(target, [], 4, [0, 1])
-    run_episodes(Walks(), target, problems, [0, 1])
+    run_episodes(Walks(), [target] * 2, problems, [0, 1])
     assert sorted(set(checked))[0] == 0
     assert max(checked) > 2
 

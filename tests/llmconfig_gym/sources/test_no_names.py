@@ -26,7 +26,7 @@ def visible(e: Experiment) -> Iterator[str]:
     yield from e.details
     for row in range(0, len(e.pool), max(1, len(e.pool) // 5)):
         outcome = e.outcome(row)
-        yield describe_outcome(e, outcome, trials_left=3)
+        yield describe_outcome(e.metric, outcome, trials_left=3)
         yield str(outcome.to_dict())
     yield e.tell({}).message
     yield e.tell(dict.fromkeys(e.space.names, "x")).message

@@ -1,0 +1,167 @@
+"""The dialogue: everything a language model reads about a problem, and how its answers are written.
+
+One text for every model, in natural English: Task (what is decided, metric), Context (the target, what is legal, the
+best runs of cheaper experiments, the analyst's evidence where it is on, the budget) and Instructions. Then one
+observation after each trial. Nothing said is ever rewritten. Names of data sets, suites and papers never appear: a
+model may remember them. Numbers are written one way everywhere (`llmconfig_gym.text`).
+
+How an answer is read is the environment's business (`llmconfig_gym.action`): strict about meaning, forgiving about
+form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from autollmresearch.evidence.records import CheapRuns, Problem
+from autollmresearch.policy import State
+from llmconfig_gym.experiment import Outcome
+from llmconfig_gym.space import Config
+from llmconfig_gym.tasks import describe_metric, describe_outcome, describe_space, describe_task, task_of, trials
+from llmconfig_gym.text import number, value_text
+
+Messages: TypeAlias = list[dict[str, str]]
+"""Alternating `{"role": "user" | "assistant", "content": text}`, the first by the user."""
+
+OPEN, CLOSE = "<think>", "</think>"
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the prompt shows.
+
+    Attributes:
+        top: demonstrations of each cheaper experiment: its best runs.
+        experiments: how many cheaper experiments are shown; of more, the cheapest, the dearest and evenly between.
+        evidence: whether the analyst's candidates and trends are shown, in the prompt and after every trial.
+    """
+
+    top: int = 5
+    experiments: int = 3
+    evidence: bool = False
+
+
+def prompt(problem: Problem, style: Style | None = None) -> str:
+    """What is read before the first trial."""
+    style = style or Style()
+    task = task_of(problem.task)
+    example = ", ".join(f'"{name}": ...' for name in problem.space.names)
+    parts = [
+        f"{describe_task(task)}\n{describe_metric(problem.metric)}",
+        "\n".join([f"Target: {_fidelity(problem)}.", *describe_space(task, problem.space)]),
+        *(_demonstrations(runs, problem, style.top) for runs in shown(problem.cheaper, style.experiments)),
+        *([f"Evidence: {evidence(State(problem))}"] if style.evidence else []),
+        f"Budget: {trials(problem.budget)}.",
+        "Instructions: think about how good configurations change with fidelity, then choose one, as\n"
+        f"{OPEN}...{CLOSE}\n<config>{{{example}}}</config>\n"
+        "Do not repeat a configuration. A repeated or invalid one costs a trial.",
+    ]
+    return "\n\n".join(parts)
+
+
+def shown(cheaper: Sequence[CheapRuns], count: int) -> list[CheapRuns]:
+    """The experiments that demonstrations come from: at most `count`, cheapest first, spread over their order."""
+    if len(cheaper) <= count:
+        return list(cheaper)
+    first = 0 if count > 1 else len(cheaper) - 1  # a single one is the dearest: it is nearest to the target
+    return [cheaper[i] for i in np.linspace(first, len(cheaper) - 1, count).round().astype(int)]
+
+
+def observation(problem: Problem, outcome: Outcome, trials_left: int) -> str:
+    """What is read after a trial: the outcome, or what was wrong, and how many trials are left."""
+    return describe_outcome(problem.metric, outcome, trials_left)
+
+
+def evidence(state: State) -> str:
+    """The analyst's best candidates with mean and uncertainty, and the fitted trends in words."""
+    from autollmresearch.evidence.analyst import fit
+    from autollmresearch.evidence.posterior import proposals
+
+    problem = state.problem
+    posterior = fit(problem, state.trials)
+    rows = proposals(posterior, min(5, len(problem.pool)))
+    lines = [
+        f"{values(problem.pool.config(int(row)))}: {number(problem.metric.sign * float(posterior.mean[row]), 5)} "
+        f"+- {number(float(np.hypot(posterior.sd[row], posterior.noise)), 2)}"
+        for row in rows
+    ]
+    return "\n".join([" ".join(posterior.explanation.sentences), "Expected:", *lines])
+
+
+def conversation(state: State, style: Style | None = None) -> Messages:
+    """All messages up to the agent's next turn. What was read and said in earlier turns stands as it was."""
+    style = style or Style()
+    messages = [{"role": "user", "content": _read(state, 0, style)}]
+    for i, outcome in enumerate(state.trials):
+        messages.append({"role": "assistant", "content": _said(state, i, outcome)})
+        messages.append({"role": "user", "content": _read(state, i + 1, style)})
+    if state.hint:
+        messages[-1]["content"] += f"\n{state.hint}"
+    return messages
+
+
+def action(config: Config, thought: str = "") -> str:
+    """An answer as an agent should write it."""
+    said = ", ".join(f'"{name}": {_json(value)}' for name, value in config.items())
+    return f"{OPEN}{thought}{CLOSE}\n<config>{{{said}}}</config>"
+
+
+def reasoning(text: str) -> str:
+    """The thoughts in an answer: what stands between the tags, or before the configuration where there are none."""
+    before = text.split(CLOSE, 1)[0] if CLOSE in text else text.split("<config>", 1)[0]
+    return before.split(OPEN, 1)[-1].strip()
+
+
+def values(config: Config) -> str:
+    """A configuration in a line: `lr 1.38e-3, batch_size 256`; a mixture's zero weights are left out."""
+    return ", ".join(f"{name} {value_text(_nonzero(value))}" for name, value in config.items())
+
+
+def _read(state: State, turn: int, style: Style) -> str:
+    """What was or is read before this turn: what its proposal remembers, else made from the outcomes."""
+    if turn < len(state.proposals) and state.proposals[turn].prompt:
+        return state.proposals[turn].prompt
+    if turn == 0:
+        return prompt(state.problem, style)
+    told = state.trials[:turn]
+    text = observation(state.problem, told[-1], state.problem.budget - turn)
+    if style.evidence:
+        text += f"\nEvidence: {evidence(State(state.problem, told))}"
+    return text
+
+
+def _said(state: State, turn: int, outcome: Outcome) -> str:
+    if turn < len(state.proposals):
+        proposal = state.proposals[turn]
+        return proposal.config if isinstance(proposal.config, str) else action(proposal.config, proposal.reasoning)
+    return action(outcome.config or {})
+
+
+def _fidelity(at: Problem | CheapRuns) -> str:
+    named = ", ".join(f"{k} {value_text(v)}" for k, v in at.fidelity.values.items())
+    return named or f"{number(at.fidelity.cost)} {at.fidelity.unit}"
+
+
+def _demonstrations(runs: CheapRuns, problem: Problem, top: int) -> str:
+    """The best runs of one cheaper experiment, best first."""
+    order = np.argsort(runs.losses, kind="stable")[:top]
+    lines = [
+        f"{values(runs.pool.config(int(row)))}: {number(problem.metric.sign * float(runs.losses[row]), 5)}"
+        for row in order
+    ]
+    of = f"Best {len(order)} of {len(runs.losses)} runs" if len(runs.losses) > 1 else "One run"
+    return "\n".join([f"{of} at {_fidelity(runs)}:", *lines])
+
+
+def _nonzero(value: object) -> object:
+    return {k: v for k, v in value.items() if v} if isinstance(value, Mapping) else value
+
+
+def _json(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f'"{k}": {number(v)}' for k, v in value.items() if v) + "}"
+    return f'"{value}"' if isinstance(value, str) else value_text(value)
