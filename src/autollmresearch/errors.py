@@ -59,18 +59,6 @@ class StorageProblem(ResearchError):
     """A study's storage is locked, damaged, unreachable or of a kind that is not supported."""
 
 
-class InvalidRecipe(ResearchError):
-    """A recipe of a training run cannot be read, or something in it is missing, unknown or out of range."""
-
-
-class StepProblem(ResearchError):
-    """A training step cannot run: its input is missing or damaged, or its directory holds another run's files."""
-
-
-class LockedExperiment(ResearchError):
-    """Training asked for a high-fidelity experiment; these are for final measurements only."""
-
-
 class EvidenceIgnored(UserWarning):
     """A piece of evidence says nothing about this study (no run has a value, or no setting is shared)."""
 
