@@ -328,6 +328,8 @@ def tiny_model(tiny_tokenizer: Any) -> Any:
         pad_token_id=tiny_tokenizer.pad_token_id,
         eos_token_id=tiny_tokenizer.eos_token_id,
         bos_token_id=None,
-        initializer_range=0.1,  # so that answers differ
+        initializer_range=0.2,  # so that answers differ
     )
-    return LlamaForCausalLM(config).eval()
+    model = LlamaForCausalLM(config).eval()
+    model.model.embed_tokens.weight.data[tiny_tokenizer.eos_token_id] *= 3  # so that some answers end early
+    return model
