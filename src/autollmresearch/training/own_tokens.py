@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
-from trl import SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from autollmresearch.training.lengths import LengthGroups
 
@@ -38,8 +37,7 @@ class OwnTokens:
                 {
                     "input_ids": row["input_ids"],
                     "labels": [
-                        i if own else IGNORED
-                        for i, own in zip(row["input_ids"], row["assistant_masks"], strict=True)
+                        i if own else IGNORED for i, own in zip(row["input_ids"], row["assistant_masks"], strict=True)
                     ],
                 }
                 for row in rows
