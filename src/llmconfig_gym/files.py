@@ -72,7 +72,7 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
 
 def read_lines(path: Path) -> list[str]:
     """The whole lines of a file; a last one that was left unfinished is not among them."""
-    return path.read_bytes().decode().split("\n")[:-1]
+    return [line.decode() for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def _end_of_last_line(file: BinaryIO, end: int) -> int:
