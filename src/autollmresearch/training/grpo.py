@@ -1,14 +1,14 @@
 """TRL's GRPO trainer, made to compute only what changes the gradient.
 
-One update of `GRPOTrainer` is K micro-batches: the rows of a generation batch, shuffled and cut into K equal parts, each
-padded to the longest row of the whole batch. `GroupTrainer` overrides how rows are dealt to the K parts, and nothing of
-the loss:
+One update of `GRPOTrainer` is K micro-batches: the rows of a generation batch, shuffled and cut into K equal parts,
+each padded to the longest row of the whole batch. `GroupTrainer` overrides how rows are dealt to the K parts, and
+nothing of the loss:
 
 1. Without a KL term, a row whose advantage is zero adds nothing to loss or gradient, so it is left out. Many are: a
    sample on which all trajectories earn the same teaches nothing.
 2. The rows that are left are sorted by length, and each part is cut down to its own longest row.
-3. A loss that is a mean over a part's rows is weighted by the rows that the part holds, over those it would hold in TRL;
-   the sum over the parts is then TRL's, in value and in gradient. A loss that divides by the tokens of the whole
+3. A loss that is a mean over a part's rows is weighted by the rows that the part holds, over those it would hold in
+   TRL; the sum over the parts is then TRL's, in value and in gradient. A loss that divides by the tokens of the whole
    batch (`dapo`) needs no weight.
 
 All processes hold the same number of rows in the same part (TRL gathers metrics over rows): what one lacks is filled
@@ -29,7 +29,7 @@ Batch: TypeAlias = dict[str, Any]
 ROW_MEANS = ("grpo", "dr_grpo")
 """Losses that are means over a micro-batch's rows."""
 NO_ADVANTAGE = 1e-3
-"""Below this an advantage is zero: float32 leaves up to 6e-4 where all of a group earned the same (1e-7 over TRL's eps)."""
+"""Below this an advantage is zero: where a group earned the same, float32 leaves up to 6e-4 (1e-7 over TRL's eps)."""
 
 
 class GroupTrainer(GRPOTrainer):
@@ -58,7 +58,7 @@ class GroupTrainer(GRPOTrainer):
 
 
 def learned(batch: Batch, *, skip: bool) -> torch.Tensor:
-    """Numbers of the rows that an update must see, shortest first; with `skip`, without those that have no advantage."""
+    """Numbers of the rows that an update must see, shortest first; `skip` leaves out those without an advantage."""
     length = batch["prompt_mask"].sum(1) + batch["completion_mask"].sum(1)
     order = torch.argsort(length, stable=True)
     return order[batch["advantages"][order].abs() > NO_ADVANTAGE] if skip else order

@@ -104,5 +104,5 @@ def update(
         torch.autograd.backward(value)
         torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
         optimizer.step()
-        losses.append(float(value))
+        losses.append(float(value.detach()))
     return losses

@@ -38,8 +38,7 @@ class OwnTokens:
                 {
                     "input_ids": row["input_ids"],
                     "labels": [
-                        i if own else IGNORED
-                        for i, own in zip(row["input_ids"], row["assistant_masks"], strict=True)
+                        i if own else IGNORED for i, own in zip(row["input_ids"], row["assistant_masks"], strict=True)
                     ],
                 }
                 for row in rows

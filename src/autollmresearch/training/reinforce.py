@@ -1,9 +1,9 @@
 """Reinforce: multi-turn GRPO on the curated samples and on procedural tasks.
 
-G trajectories are played on each sample; each is rewarded by the environment (1 minus its normalised cumulative regret),
-compared with its group (reward.py), and all tokens that the agent wrote in it share that advantage; no other token is
-learned from (Guo et al., arXiv 2605.11518, section 4.2). TRL's `GRPOTrainer` does the update on Accelerate; `grpo.py` and
-`rollouts.py` say what is ours in it.
+G trajectories are played on each sample; each is rewarded by the environment (1 minus its normalised cumulative
+regret) and compared with its group (reward.py), and all tokens that the agent wrote in it share that advantage; no
+other token is learned from (Guo et al., arXiv 2605.11518, section 4.2). TRL's `GRPOTrainer` does the update on
+Accelerate; `grpo.py` and `rollouts.py` say what is ours in it.
 
 A run starts from RUN/distill/checkpoint, samples come from RUN/curate/samples.jsonl and `landscapes.draw`, and
 RUN/reinforce gets `checkpoint/`, `trajectories.jsonl` and `metrics.jsonl`.
@@ -42,8 +42,8 @@ class ReinforceSettings:
         budgets: trials per episode, one drawn for each sample; empty leaves each sample its own.
         temperature: at which trajectories are sampled, and learned from.
         epochs: updates per batch of trajectories.
-        loss: how tokens are averaged: `grpo` over a trajectory's tokens, then over trajectories; `dapo` over all tokens of
-            the batch; `dr_grpo` by a constant.
+        loss: how tokens are averaged: `grpo` over a trajectory's tokens, then over trajectories; `dapo` over all tokens
+            of the batch; `dr_grpo` by a constant.
         scale: what advantages are divided by: the standard deviation of the `group`, of the `batch`, or by `none`.
         clip_low, clip_high: how far a token's probability may fall or rise within one step, as a share.
         kl: weight of the divergence from the distilled model; 0 keeps no second model.
@@ -151,7 +151,6 @@ def make_trainer(
     *,
     seed: int = 0,
     kind: type[Any] | None = None,
-    **config: Any,
 ) -> Any:
     """The trainer of these settings: a `GroupTrainer`, or a `kind` of TRL's (the tests compare the two).
 
@@ -178,13 +177,14 @@ def make_trainer(
         epsilon=settings.clip_low,
         epsilon_high=settings.clip_high,
         beta=settings.kl,
+        use_bias_correction_kl=False,  # as in the paper of GRPO
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bf16",
-        gradient_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing=settings.gradient_checkpointing,
         disable_dropout=True,
         shuffle_dataset=False,
         remove_unused_columns=False,
@@ -196,7 +196,6 @@ def make_trainer(
         seed=seed,
         dataloader_pin_memory=False,
         disable_tqdm=True,
-        **config,
     )
     _share(arguments, settings)
     slots = Dataset.from_dict({"prompt": [str(i) for i in range(settings.steps * settings.samples)]})

@@ -5,8 +5,8 @@ The reward itself is the environment's: `Trajectory.reward` is the sum of its tu
 `y_worst` (llmconfig_gym/env.py). GRPO (Shao et al., arXiv 2402.03300, section 4.1.2) compares the G trajectories of one
 sample: `A_i = (r_i - mean(r)) / (std(r) + eps)`, and every token the agent wrote in trajectory i carries A_i.
 
-The trainer computes the same inside TRL, in float32; this is the float64 statement of it that the oracle (oracle.py) and
-the tests use.
+The trainer computes the same inside TRL, in float32; this is the float64 statement of it that the oracle (oracle.py)
+and the tests use.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def advantages(rewards: Sequence[float] | FloatArray, group: int, scale: Scale =
         rewards: one per trajectory; a whole number of groups.
         group: trajectories per sample, at least 2.
         scale: what the difference from the group's mean is divided by: the group's standard deviation as in the paper
-            (with Bessel's correction, as TRL has it), the whole batch's, or nothing (Liu et al., arXiv 2503.20783: dividing
-            favours samples on which all trajectories do nearly the same).
+            (with Bessel's correction, as TRL has it), the whole batch's, or nothing (Liu et al., arXiv 2503.20783:
+            dividing favours samples on which all trajectories do nearly the same).
 
     Raises:
         ValueError: `group` is below 2 or does not divide the number of rewards.
@@ -48,4 +48,5 @@ def advantages(rewards: Sequence[float] | FloatArray, group: int, scale: Scale =
         centred = centred / (groups.std(axis=1, ddof=1, keepdims=True) + EPS)
     elif scale == "batch":
         centred = centred / (r.std(ddof=1) + EPS)
-    return centred.reshape(-1)
+    result: FloatArray = centred.reshape(-1)
+    return result

@@ -1,8 +1,8 @@
 """Rollouts: what GRPO learns from, made by our own episodes inside TRL's trainer.
 
-`Rollouts` is TRL's `rollout_func`: it plays one episode per prompt with the trainer's own model (no copy; eval mode, so
-no dropout) and returns each trajectory as prompt, completion and a mask of the agent's own tokens, the ids being the very
-ones that were sampled. A prompt is only the number of a *slot*: which problem it stands for and the seeds of its
+`Rollouts` is TRL's `rollout_func`: it plays one episode per prompt with the trainer's own model (no copy; eval mode,
+so no dropout) and returns each trajectory as prompt, completion and a mask of the agent's own tokens, the ids being the
+very ones that were sampled. A prompt is only the number of a *slot*: which problem it stands for and the seeds of its
 trajectories follow from that number, so they are the same in a run that was interrupted, and however many processes
 share a step. Importing this module imports trl.
 """

@@ -23,7 +23,8 @@ class Row:
 def row(trajectory: Trajectory, longest: int) -> Row:
     """A trajectory as a row of at most `longest` tokens; what is beyond is cut off and teaches nothing.
 
-    A trajectory without a written token keeps its last prompt token as a completion that is not the agent's: TRL wants one.
+    A trajectory without a written token keeps the last one it read as a completion that is not the agent's: TRL wants
+    one.
 
     Raises:
         ValueError: its policy does not work on tokens.
