@@ -34,6 +34,17 @@ class LengthGroups:
         """Which epoch is next (the data loader says it)."""
         self.epoch = epoch
 
+    def tokens(self, batches: int) -> int:
+        """Tokens in the first `batches` batches of a run from epoch 0."""
+        other = LengthGroups(self.lengths.tolist(), self.batch, self.seed, grouped=self.grouped)
+        total, rows = 0, batches * self.batch
+        while rows > 0:
+            order = list(other)[:rows]
+            total += int(self.lengths[order].sum())
+            rows -= len(order)
+            other.set_epoch(other.epoch + 1)
+        return total
+
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.batch) * self.batch
 

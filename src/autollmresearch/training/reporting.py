@@ -12,12 +12,14 @@ from typing import Any
 
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers.utils import logging
 
 from llmconfig_gym.files import write_text
 
 
 def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> None:
     """Make a trainer write `metrics`, and show a bar if `progress`; nothing of its own on standard output."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every file it writes
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)
     trainer.add_callback(MetricsFile(metrics))
@@ -41,7 +43,8 @@ class MetricsFile(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not state.is_world_process_zero or not logs:
             return
-        line = {"step": state.global_step, **logs, "seconds": round(time.monotonic() - self.started, 2)}
+        told = {k: v for k, v in logs.items() if k != "num_tokens"}  # counts from where a run went on
+        line = {"step": state.global_step, **told, "seconds": round(time.monotonic() - self.started, 2)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -47,7 +47,7 @@ class SftSettings:
         group_by_length: batches of rows of like length, so that little is padding.
         gradient_checkpointing: less memory for a fifth more time; for large models.
         save_every: updates between the checkpoints that an interrupted run goes on from.
-        log_every: updates between lines of metrics.jsonl.
+        log_every: updates between lines of metrics.jsonl; a divisor of `save_every` keeps its means whole when resumed.
         report_to: any reporter that transformers' Trainer knows (tensorboard, wandb, ...), or none.
     """
 
@@ -126,8 +126,9 @@ def fine_tune(
         InvalidRecipe: the batch size is no multiple of processes times `micro_batch`, or the schedule is unknown.
         StepProblem: no row is left to learn from.
     """
+    import torch
     from transformers.trainer_utils import SchedulerType
-    from trl import SFTConfig
+    from trl.trainer.sft_config import SFTConfig
 
     from autollmresearch.training.lengths import LengthGroups
     from autollmresearch.training.own_tokens import OwnTokens, OwnTokensTrainer
@@ -152,6 +153,7 @@ def fine_tune(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bf16",
+        use_cpu=not torch.accelerator.is_available(),
         activation_checkpointing=settings.gradient_checkpointing,
         save_strategy="steps",
         save_steps=settings.save_every,
@@ -164,6 +166,7 @@ def fine_tune(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         disable_tqdm=True,
+        log_level="error",
     )
     _share(config, settings)
     trainer = OwnTokensTrainer(
@@ -184,7 +187,7 @@ def fine_tune(
         too_long=too_long,
         own_tokens=own,
         updates=trainer.state.global_step,
-        tokens=int(logged[-1].get("num_tokens", 0)) if logged else 0,
+        tokens=trainer.groups.tokens(trainer.state.global_step),
         loss=float(logged[-1]["loss"]) if logged else None,
         seconds=round(time.monotonic() - started, 3),
     )
@@ -218,6 +221,7 @@ def _prepared(
 ) -> tuple[datasets.Dataset, list[int], int, int]:
     """Rows as a data set without those that are too long, their lengths, their labels, and how many were too long."""
     import datasets
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     if not isinstance(rows, datasets.Dataset):
@@ -226,7 +230,8 @@ def _prepared(
     table = rows.with_format("arrow")[:]
     lengths = pc.list_value_length(table["input_ids"]).to_pylist()
     kept = [i for i, n in enumerate(lengths) if n <= max_length]
-    own = pc.sum(pc.cast(pc.list_flatten(table["assistant_masks"].take(kept)), "int64")).as_py() or 0
+    masks = pc.list_flatten(table["assistant_masks"].take(pa.array(kept, "int64")))
+    own = pc.sum(pc.cast(masks, "int64")).as_py() or 0
     data = rows if len(kept) == len(lengths) else rows.select(kept)
     return data, [lengths[i] for i in kept], own, len(lengths) - len(kept)
 
