@@ -1,11 +1,11 @@
 """Simulate: trajectories worth learning from (Guo et al., arXiv 2605.11518, section 4.2).
 
-On each curated sample the model of the prior step plays a number of episodes at a temperature. Those that reach the best
-configuration are kept. Where none does, the best of them is cut at its last or second-to-last trial, and the model,
-shown the best configuration, goes on towards it; what it then says is joined to what came before as if it had not been
-shown anything. A sample on which this fails too is dropped, and counted.
+On each curated sample the model of the prior step plays a number of episodes at a temperature. Those that reach the
+best configuration are kept. Where none does, the best of them is cut at its last or second-to-last trial, and the
+model, shown the best configuration, goes on towards it; what it then says is joined to what came before as if nothing
+had been shown. A sample on which this fails too is dropped, and counted.
 
-Writes RUN/simulate/trajectories.jsonl. A sample that is done is on disk whole; an interrupted run goes on with the next.
+Writes RUN/simulate/trajectories.jsonl. A sample that is done is on disk whole; an interrupted run goes on from there.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class SimulateSettings:
     Attributes:
         rollouts: episodes per sample.
         temperature: at which they are sampled, and continued.
-        keep: the most that are kept of the episodes of one sample that reach the best configuration, best reward first.
-        continuations: tries to go on towards the best configuration, where none reached it; the first that does is kept.
+        keep: the most that are kept of one sample's episodes that reach the best configuration, best reward first.
+        continuations: tries to go on towards the best configuration where none reached it; the first that does is kept.
         batch: episodes that advance together.
     """
 
