@@ -270,8 +270,9 @@ def _episodes(
 
 
 def _seed(sample: Sample, seed: int, what: str, number: int) -> int:
-    """Another for every sample and episode, whatever else is simulated."""
-    return zlib.crc32(f"{seed} {json.dumps(asdict(sample))} {what} {number}".encode())
+    """Another for every sample and episode, whatever else is simulated and wherever a suite lies."""
+    ids = ["/".join(id_.split("/")[-2:]) for id_ in (sample.target, *sample.cheaper)]
+    return zlib.crc32(json.dumps([seed, ids, sample.protocol, sample.budget, sample.seed, what, number]).encode())
 
 
 def _distinct(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
