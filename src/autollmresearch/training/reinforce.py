@@ -11,23 +11,32 @@ RUN/reinforce gets `checkpoint/`, `trajectories.jsonl` and `metrics.jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from autollmresearch.errors import InvalidRecipe
+from autollmresearch.training.curate import SAMPLES, open_sample, read_samples
+from autollmresearch.training.landscapes import draw, training_seed
 from autollmresearch.training.reward import Scale
+from autollmresearch.training.sft import CHECKPOINT, METRICS, WORKING, last_checkpoint, save
 from llmconfig_gym.description import require
 
 if TYPE_CHECKING:
     from autollmresearch.evidence.records import Problem
     from autollmresearch.policy import Policy
+    from autollmresearch.training.curate import Sample
+    from autollmresearch.training.landscapes import LandscapeSettings
+    from autollmresearch.training.recipe import Recipe
     from llmconfig_gym.experiment import Experiment
 
 TRAJECTORIES = "trajectories.jsonl"
+APART = 1 << 31
+"""The procedural tasks of this step are numbered from here: the prior step's are below."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,43 @@ class ReinforceSettings:
         require(self.episode_tokens >= 2, "episode_tokens is at least 2", self.episode_tokens)
 
 
+def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
+    """Reinforce the distilled agent of a run, as RUN/reinforce.
+
+    Raises:
+        InvalidRecipe, StepProblem, LockedExperiment, CheckpointProblem: it cannot be started as it stands.
+    """
+    from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
+    from autollmresearch.training.checkpoints import load
+    from autollmresearch.training.step import run_step
+
+    settings = recipe.reinforce
+    checkpoint, path = run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
+
+    def work(out: Path) -> dict[str, Any]:
+        model, tokenizer = load(checkpoint)
+        asked = AgentSettings.load(checkpoint)
+        samples = read_samples(path) if settings.prior_share < 1 else []
+
+        def agent(model: Any) -> CausalLMPolicy:
+            return CausalLMPolicy(model, tokenizer, asked, settings.temperature)
+
+        open_slot = slots(samples, settings, recipe.prior.landscapes, recipe.seed)
+        train(model, tokenizer, open_slot, agent, settings, out, seed=recipe.seed, progress=progress)
+        asked.save(out / CHECKPOINT)
+        played = settings.steps * settings.samples
+        return {"steps": settings.steps, "samples": played, "trajectories": played * settings.group}
+
+    run_step(
+        run,
+        "reinforce",
+        work,
+        settings={"reinforce": asdict(settings), "landscapes": asdict(recipe.prior.landscapes)},
+        inputs={"checkpoint": checkpoint} | ({"samples": path} if settings.prior_share < 1 else {}),
+        seed=recipe.seed,
+    )
+
+
 def train(
     model: Any,
     tokenizer: Any,
@@ -121,7 +167,6 @@ def train(
     """
     from autollmresearch.training.reporting import report
     from autollmresearch.training.rollouts import Rollouts, TrajectoriesKept, reward
-    from autollmresearch.training.sft import CHECKPOINT, METRICS, WORKING, last_checkpoint, save
 
     out.mkdir(parents=True, exist_ok=True)
     rollouts = Rollouts(
@@ -163,8 +208,12 @@ def make_trainer(
 
     from autollmresearch.training.grpo import GroupTrainer
 
+    micro, parts = _share(settings)
     arguments = GRPOConfig(
         output_dir=str(working),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=parts,
+        steps_per_generation=parts,
         max_steps=settings.steps * settings.epochs,
         num_generations=settings.group,
         num_iterations=settings.epochs,
@@ -197,7 +246,6 @@ def make_trainer(
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
-    _share(arguments, settings)
     slots = Dataset.from_dict({"prompt": [str(i) for i in range(settings.steps * settings.samples)]})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rollout_func")  # experimental: the tests pin what we use of it
@@ -211,9 +259,9 @@ def make_trainer(
         )
 
 
-def _share(arguments: Any, settings: ReinforceSettings) -> None:
-    """Divide a step's trajectories among processes and micro-batches of at most `micro_batch` rows of equal number."""
-    processes = max(1, arguments.world_size)
+def _share(settings: ReinforceSettings) -> tuple[int, int]:
+    """A process's part of a step: rows per micro-batch (at most `micro_batch`, all of equal number), and how many."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     rows, rest = divmod(settings.samples * settings.group, processes)
     if rest:
         raise InvalidRecipe(
@@ -221,11 +269,25 @@ def _share(arguments: Any, settings: ReinforceSettings) -> None:
             "choose a multiple"
         )
     micro = max(n for n in range(1, min(settings.micro_batch, rows) + 1) if rows % n == 0)
-    arguments.per_device_train_batch_size = micro
-    arguments.gradient_accumulation_steps = arguments.steps_per_generation = rows // micro
-    arguments.generation_batch_size = rows * processes
+    return micro, rows // micro
 
 
-def with_budget(problem: Problem, budgets: tuple[int, ...], rng: np.random.Generator) -> Problem:
-    """The problem under one of these budgets; as it is if there is none."""
-    return replace(problem, budget=int(rng.choice(budgets))) if budgets else problem
+def slots(
+    samples: Sequence[Sample], settings: ReinforceSettings, landscapes: LandscapeSettings, seed: int
+) -> Callable[[int], tuple[Experiment, Problem]]:
+    """Which problem each slot stands for: a curated sample, all in turn, in an order drawn anew each time around, or a
+    procedural task that the prior step never saw. It depends on seed and slot alone.
+    """
+
+    def open_slot(slot: int) -> tuple[Experiment, Problem]:
+        rng = np.random.default_rng([seed, slot])
+        if not samples or rng.random() < settings.prior_share:
+            experiment, problem = draw(training_seed(seed, APART + slot), landscapes)
+        else:
+            around, place = divmod(slot, len(samples))
+            order = np.random.default_rng([seed, around, len(samples)]).permutation(len(samples))
+            experiment, problem = open_sample(samples[order[place]])
+        budget = int(rng.choice(settings.budgets)) if settings.budgets else problem.budget
+        return experiment, replace(problem, budget=budget)
+
+    return open_slot

@@ -25,8 +25,9 @@ from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Policy
 from autollmresearch.training.row import row
+from autollmresearch.trajectories import to_dict
 from llmconfig_gym.experiment import Experiment
-from llmconfig_gym.files import whole_file
+from llmconfig_gym.files import append_lines, whole_file
 
 Opened: TypeAlias = tuple[Experiment, Problem]
 
@@ -85,11 +86,10 @@ class Rollouts:
         if self.path is None:
             return
         steps = [slot // self.per_step + 1 for slot in slots]
-        lines = [{"step": s, **t.to_dict()} for s, t in zip(steps, trajectories, strict=True)]
+        lines = [json.dumps({"step": s, **to_dict(t)}) for s, t in zip(steps, trajectories, strict=True)]
         lines = gather_object(lines)
         if trainer.accelerator.is_main_process:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(line) + "\n" for line in lines)
+            append_lines(self.path, lines)
 
 
 def reward(trajectory: Sequence[Trajectory], log_metric: Callable[[str, float], None], **_: Any) -> list[float]:
