@@ -16,8 +16,8 @@ from autollmresearch.training.curate import CurateSettings, Sample, open_sample,
 from autollmresearch.training.simulate import (
     Simulated,
     SimulateSettings,
+    best_hint,
     counts,
-    hint,
     locally_best,
     reaches,
     simulate_all,
@@ -159,7 +159,7 @@ def test_the_hint_is_shown_and_never_learned(made: list[Sample], learner: Callab
     result = simulate_some(policy, made, QUICK)
     hinted = [s for s in policy.asked if s.hint]
     assert hinted
-    assert {s.hint for s in hinted} == {hint(open_sample(s)[0]) for s in made}
+    assert {s.hint for s in hinted} == {best_hint(open_sample(s)[0]) for s in made}
     for state in hinted:
         assert conversation(state)[-1]["content"].endswith(state.hint)
     for came in result:
