@@ -13,11 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from autollmresearch.dialogue import Style, action, observation, prompt
+from autollmresearch.errors import CheckpointProblem
 from autollmresearch.training.thoughts import PHRASES
 from llmconfig_gym.description import require
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
 
@@ -29,7 +31,7 @@ TEMPLATE = (
 )
 """What stands between two answers is one user token, the observation and one assistant token."""
 
-PIECES = r"(?<=[0-9])e-?[0-9]+(?![0-9A-Za-z_.])|[0-9]|[A-Za-z_]+ ?|[^0-9A-Za-z_]+"
+PIECES = r"(?<=[0-9])e-?[0-9]+(?![0-9A-Za-z_]|[.][0-9])|[0-9]|[A-Za-z_]+ ?|[^0-9A-Za-z_]+"
 """Merges stay within an exponent, a word with the space after it, or the signs between two words."""
 
 SENTENCE = re.compile(r"[^0-9\n]*?(?:[.:;](?: |(?=\n)|$)|\n+)")
@@ -79,11 +81,16 @@ class ModelSettings:
         require(self.lora_rank == 0 or self.path, "lora_rank needs a model in path", self.lora_rank)
 
 
-def make_tokenizer(texts: Sequence[str], settings: ModelSettings) -> PreTrainedTokenizerFast:
-    """A tokenizer for dialogues like these."""
+def make_tokenizer(texts: Sequence[str], settings: ModelSettings, real: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer for dialogues like these.
+
+    Args:
+        real: further texts that count as much as a fifth of the first, however few they are.
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
+    texts = [*texts, *list(real) * max(1, len(texts) // (4 * max(1, len(real))))]
     special = [USER, ASSISTANT, END, PAD]
     phrases = [*PHRASES, *frequent_sentences(texts, settings.sentences)]
     tokenizer = Tokenizer(models.BPE())
@@ -114,10 +121,10 @@ def make_tokenizer(texts: Sequence[str], settings: ModelSettings) -> PreTrainedT
 
 
 def frequent_sentences(texts: Sequence[str], most: int) -> list[str]:
-    """The sentences that save the most tokens: in one of two hundred texts at least, and of three words at least."""
+    """The sentences that save the most tokens: in one of two hundred texts at least, and of five words at least."""
     count: Counter[str] = Counter()
     for text in texts:
-        count.update({s for s in SENTENCE.findall(text) if s.count(" ") >= 3})
+        count.update({s for s in SENTENCE.findall(text) if s.count(" ") >= 4})
     least = max(2, len(texts) // 200)
     gain = {s: n * s.count(" ") for s, n in count.items() if n >= least}
     return sorted(gain, key=lambda s: (-gain[s], s))[:most]
@@ -130,6 +137,22 @@ def _plain(texts: Iterable[str], phrases: Sequence[str]) -> Iterable[str]:
         yield pattern.sub("\n", text)
     yield from phrases
     yield " ".join(f"1e{power}" for power in range(-12, 26)) * 1000
+
+
+def suite_texts(suites: Sequence[str], style: Style) -> list[str]:
+    """What would be read on the low and medium experiments of these suites: prompts, and one observation each."""
+    from autollmresearch.evidence.records import Problem
+    from autollmresearch.training.unlocked import open_experiment, unlocked
+
+    texts = []
+    for suite in suites:
+        for id_, _ in unlocked(suite):
+            e = open_experiment(id_)
+            problem = Problem(e.task, e.fidelity, e.metric, e.pool, (), 5, e.clip)
+            texts.append(
+                f"{prompt(problem, style)}\n{observation(problem, e.outcome(0), 4)}\n{action(e.pool.config(0))}"
+            )
+    return texts
 
 
 def make_model(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
@@ -154,3 +177,33 @@ def make_model(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, seed
     )
     model: Any = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, settings.dtype))
     return model  # type: ignore[no-any-return]
+
+
+def load_model(settings: ModelSettings) -> tuple[Any, PreTrainedTokenizerBase]:
+    """The model at `settings.path`, with fresh LoRA adapters if the settings ask for them, and its tokenizer.
+
+    Raises:
+        CheckpointProblem: it cannot be loaded.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = getattr(torch, settings.dtype)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(settings.path)
+        model: Any = AutoModelForCausalLM.from_pretrained(settings.path, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as problem:
+        raise CheckpointProblem(
+            f"{settings.path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; model.path "
+            "is a directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
+        ) from None
+    if tokenizer.pad_token_id is None:
+        raise CheckpointProblem(f"the tokenizer of {settings.path} has no pad token; choose a model that has one")
+    if settings.lora_rank:
+        from peft import LoraConfig, get_peft_model
+
+        lora = LoraConfig(
+            r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+        model = get_peft_model(model, lora)
+    return model, tokenizer
