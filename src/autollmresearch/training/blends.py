@@ -1,8 +1,8 @@
 """Blends: random landscapes of data mixtures.
 
 Every source helps some domains more than others, with diminishing returns (the power law of a weighted sum of shares,
-the form of data mixing laws, arXiv:2403.16952). The metric is the mean over the domains, or one of them as a score. With
-scale returns diminish faster and what a source gives to a domain moves a little, so ranks carry over in part.
+the form of data mixing laws, arXiv:2403.16952). The metric is the mean over the domains, as a loss or a score. With
+scale what a source gives to a domain moves a little, so ranks carry over in part.
 """
 
 from __future__ import annotations

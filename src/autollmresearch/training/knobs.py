@@ -71,12 +71,8 @@ PRETRAINING: tuple[Knob, ...] = (
 )
 
 GRPO: tuple[Knob, ...] = (
-    Knob(
-        ("lr", "learning_rate"), *(1e-6, 4e-3, (1.0, 1.0, 1.66, 2.0)), size=(-0.3, 0.25), width=1.5, bold=True
-    ),
-    Knob(
-        ("prompts_per_step", "batch_size"), *(8, 128, (1.0, 1.0, 2.0)), whole=True, data=(0.3, 0.25), width=2.5
-    ),
+    Knob(("lr", "learning_rate"), *(1e-6, 4e-3, (1.0, 1.0, 1.66, 2.0)), size=(-0.3, 0.25), width=1.5, bold=True),
+    Knob(("prompts_per_step", "batch_size"), *(8, 128, (1.0, 1.0, 2.0)), whole=True, data=(0.3, 0.25), width=2.5),
     Knob(("kl_coefficient", "kl_weight", "beta"), *(1e-3, 0.1, (1.66, 2.0, 3.32)), size=(0.1, 0.25), width=4.0),
     Knob(("group_size", "answers_per_prompt"), *(4, 32, (1.0, 2.0)), whole=True, width=2.5),
     Knob(("clip_range", "clip"), *(0.05, 0.4, (0.5, 1.0, 2.0)), size=(-0.1, 0.2), width=2.5, bold=True),

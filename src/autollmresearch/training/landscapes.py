@@ -74,7 +74,7 @@ def landscape(seed: int, settings: LandscapeSettings) -> Landscape:
     elif not details:
         details = _details(rng, target)
     if details:
-        metric = Metric(metric.name, metric.direction, metric.about, {name: "also measured" for name in details})
+        metric = Metric(metric.name, metric.direction, metric.about, dict.fromkeys(details, "also measured"))
     experiment = Experiment(
         f"drawn/{seed}",
         "drawn",

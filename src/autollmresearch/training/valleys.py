@@ -143,6 +143,8 @@ def _axes(rng: np.random.Generator, settings: Settings, known: Sequence[knobs.Kn
     chance = np.array([12.0, 5.0] + [1.0] * (len(known) - 2))
     chosen = np.sort(rng.choice(len(known), size=min(count, len(known)), replace=False, p=chance / chance.sum()))
     low, high = settings.levels
+    if len(chosen) == 1:
+        low = min(high, max(low, 5))  # a line of three is no question
     top = max(low, int(min(high, round(settings.cells ** (1 / len(chosen))))))
     return [knobs.draw_axis(rng, known[k], int(rng.integers(low, top + 1))) for k in chosen]
 
@@ -152,9 +154,9 @@ def _valley(rng: np.random.Generator, axes: Sequence[Axis], numbers: int) -> Val
     span = np.array([a.at[-1] - a.at[0] for a in axes])
     middle = np.array([a.at[0] for a in axes]) + span / 2
     place = np.clip(rng.normal(0.0, 0.22, d), -0.55, 0.55)
-    exponents = np.array(
-        [[rng.normal(*a.knob.size), rng.normal(*a.knob.data)][:numbers] for a in axes]
-    ) * rng.choice([0.5, 1.0, 1.5])
+    exponents = np.array([[rng.normal(*a.knob.size), rng.normal(*a.knob.data)][:numbers] for a in axes]) * rng.choice(
+        [0.5, 1.0, 1.5]
+    )
     widths = np.array([a.knob.width for a in axes]) * np.exp(rng.normal(0.0, 0.4, d))
     ratio = np.exp(rng.normal(0.0, 0.3, d))
     weights = np.exp(rng.normal(0.0, 0.6, d)) * np.where(np.arange(d) == 0, 1.5, 1.0)
