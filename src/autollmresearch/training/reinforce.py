@@ -203,6 +203,7 @@ def make_trainer(
     """
     import warnings
 
+    import torch
     from datasets import Dataset
     from trl import GRPOConfig
 
@@ -244,6 +245,7 @@ def make_trainer(
         report_to=settings.report_to,
         seed=seed,
         dataloader_pin_memory=False,
+        use_cpu=not torch.accelerator.is_available(),  # or processes launched on CPU would not know of each other
         disable_tqdm=True,
     )
     slots = Dataset.from_dict({"prompt": [str(i) for i in range(settings.steps * settings.samples)]})

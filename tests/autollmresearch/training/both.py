@@ -51,6 +51,7 @@ def earned(trajectory: Sequence[Trajectory], log_metric: Callable[[str, float], 
 
 def run(model_path: Path, rows_path: Path, out: Path) -> None:
     """Both, each from the same model."""
+    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from autollmresearch.training import rollouts
@@ -60,6 +61,7 @@ def run(model_path: Path, rows_path: Path, out: Path) -> None:
     rows = [Encoded(**r) for r in json.loads(rows_path.read_text())]
     model = AutoModelForCausalLM.from_pretrained(model_path)
     fine_tune(model, tokenizer, rows, SFT, out / "sft", progress=False)
+    (out / "processes.json").write_text(json.dumps(PartialState().num_processes))
     model = AutoModelForCausalLM.from_pretrained(model_path)
     rollouts.reward = earned
     train(

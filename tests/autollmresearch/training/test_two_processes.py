@@ -16,9 +16,10 @@ import torch
 
 BOTH = Path(__file__).with_name("both.py")
 LAUNCH = (
-    "-m accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no "
-    "--main_process_port 0 --num_cpu_threads_per_process 1"
+    "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no "
+    "--dynamo_backend no --main_process_port 0 --num_cpu_threads_per_process 1"
 )
+"""`--multi_gpu` asks for torch's launcher; where there is no GPU, the processes talk by gloo."""
 
 
 def curve(out: Path) -> list[dict[str, float]]:
@@ -40,11 +41,18 @@ def test_the_same_curves(tmp_path: Path, tiny_tokenizer: Callable[..., Any], tin
         for n in lengths.tolist()
     ]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
-    for name, launch in (("one", ()), ("two", LAUNCH.split())):
-        command = [sys.executable, *launch, str(BOTH), str(tmp_path / "model"), str(tmp_path / "rows.json")]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    for name, launch in (("one", ""), ("two", LAUNCH)):
+        command = [sys.executable, *launch.split(), str(BOTH), str(tmp_path / "model"), str(tmp_path / "rows.json")]
         done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
+        assert json.loads((tmp_path / name / "processes.json").read_text()) == (2 if launch else 1)
     for part, updates in (("sft", 6), ("grpo", 4)):
         one, two = curve(tmp_path / "one" / part), curve(tmp_path / "two" / part)
         assert len(one) == len(two) == updates
