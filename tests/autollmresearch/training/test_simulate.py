@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
-from autollmresearch.dialogue import action, conversation
+from autollmresearch.dialogue import conversation
 from autollmresearch.episode import Trajectory, Turn
-from autollmresearch.policy import Proposal, State, Tokens
+from autollmresearch.policy import Proposal, State
 from autollmresearch.training import simulate
 from autollmresearch.training.curate import CurateSettings, Sample, open_sample, samples
 from autollmresearch.training.simulate import (
@@ -29,38 +30,6 @@ from llmconfig_gym.files import read_lines
 QUICK = SimulateSettings(rollouts=6, keep=2, continuations=3, batch=12)
 
 
-@dataclass
-class Learner:
-    """Writes a configuration: the best with some luck, else one of the worse half; the best when it is shown.
-
-    Attributes:
-        luck: chance of the best without a hint.
-        obeys: chance of the best with one.
-        says: what it thinks when it is shown something.
-        asked: the prompts and hints of every turn it was asked for.
-    """
-
-    best: dict[int, int]
-    luck: float = 0.0
-    obeys: float = 1.0
-    says: str = "so it goes"
-    asked: list[State] = field(default_factory=list)
-
-    def propose(self, states: Sequence[State]) -> list[Proposal]:
-        self.asked += states
-        return [self._one(state) for state in states]
-
-    def _one(self, state: State) -> Proposal:
-        pool, rng = state.problem.pool, state.rng()
-        best = self.best[id(pool)]
-        chance = self.obeys if state.hint else self.luck
-        others = [row for row in range(len(pool)) if row != best]
-        row = best if rng.random() < chance else int(rng.choice(others))
-        thought = self.says if state.hint else "let me see"
-        text = action(pool.config(row), thought)
-        return Proposal(text, thought, prompt=conversation(state)[-1]["content"], tokens=Tokens((1,), (2,), (0.0,)))
-
-
 @pytest.fixture
 def made(toy_path: Path) -> list[Sample]:
     """Samples on a mixture, the last of its family (no table has two best configurations)."""
@@ -68,10 +37,8 @@ def made(toy_path: Path) -> list[Sample]:
 
 
 @pytest.fixture
-def learner(made: list[Sample]) -> Callable[..., Learner]:
-    targets = [open_sample(s)[0] for s in made]
-    best = {id(e.pool): int(np.argmin(e.losses)) for e in targets}
-    return lambda **options: Learner(best, **options)
+def learner(made: list[Sample], learner_of: Callable[..., Any]) -> Callable[..., Any]:
+    return partial(learner_of, [open_sample(s)[0] for s in made])
 
 
 def said(trajectory: Trajectory) -> list[str]:
@@ -85,7 +52,7 @@ def untimed(came: Simulated) -> Simulated:
     return replace(came, trajectories=tuple(trajectories))
 
 
-def test_rollouts_that_reach_the_best_are_kept(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_rollouts_that_reach_the_best_are_kept(made: list[Sample], learner: Callable[..., Any]) -> None:
     policy = learner(luck=0.4)
     result = simulate_some(policy, made, QUICK)
     assert len(policy.asked) == 6 * 3 + 6 * 4
@@ -102,13 +69,13 @@ def test_rollouts_that_reach_the_best_are_kept(made: list[Sample], learner: Call
             assert t.turns[0].proposal.prompt == conversation(State(problem))[0]["content"]
 
 
-def test_what_was_said_twice_is_kept_once(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_what_was_said_twice_is_kept_once(made: list[Sample], learner: Callable[..., Any]) -> None:
     (came,) = simulate_some(learner(luck=1.0), made[:1], QUICK)
     assert came.reached == 6
     assert len(came.trajectories) == 1  # the best three times over, each time the same
 
 
-def test_where_all_fail_the_best_is_cut_and_continued(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_where_all_fail_the_best_is_cut_and_continued(made: list[Sample], learner: Callable[..., Any]) -> None:
     policy = learner()
     result = simulate_some(policy, made, QUICK)
     cuts = set()
@@ -124,7 +91,7 @@ def test_where_all_fail_the_best_is_cut_and_continued(made: list[Sample], learne
     assert cuts <= {1, 2}
 
 
-def test_both_cuts_occur_and_the_seed_decides(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_both_cuts_occur_and_the_seed_decides(made: list[Sample], learner: Callable[..., Any]) -> None:
     def cuts(seed: int) -> list[int]:
         (came,) = simulate_some(learner(), made[:1], QUICK, seed=seed)
         (t,) = came.trajectories
@@ -136,7 +103,7 @@ def test_both_cuts_occur_and_the_seed_decides(made: list[Sample], learner: Calla
 
 
 def test_the_prefix_is_the_locally_best_trajectory_s(
-    made: list[Sample], learner: Callable[..., Learner], monkeypatch: pytest.MonkeyPatch
+    made: list[Sample], learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[Trajectory] = []
 
@@ -154,7 +121,7 @@ def test_the_prefix_is_the_locally_best_trajectory_s(
             assert (a.proposal.prompt, a.outcome, a.reward) == (b.proposal.prompt, b.outcome, b.reward)
 
 
-def test_the_hint_is_shown_and_never_learned(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_the_hint_is_shown_and_never_learned(made: list[Sample], learner: Callable[..., Any]) -> None:
     policy = learner()
     result = simulate_some(policy, made, QUICK)
     hinted = [s for s in policy.asked if s.hint]
@@ -168,13 +135,13 @@ def test_the_hint_is_shown_and_never_learned(made: list[Sample], learner: Callab
             assert all(turn.proposal.tokens is None for turn in t.turns)
 
 
-def test_a_continuation_that_speaks_of_the_hint_is_dropped(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_a_continuation_that_speaks_of_the_hint_is_dropped(made: list[Sample], learner: Callable[..., Any]) -> None:
     (came,) = simulate_some(learner(says="the Hint says so"), made[:1], QUICK)
     assert (came.result, came.trajectories) == ("failed", ())
 
 
 def test_where_the_continuation_fails_too_the_sample_is_dropped_and_counted(
-    made: list[Sample], learner: Callable[..., Learner]
+    made: list[Sample], learner: Callable[..., Any]
 ) -> None:
     result = simulate_some(learner(obeys=0.0), made, QUICK)
     assert [(r.result, r.trajectories) for r in result] == [("failed", ())] * len(made)
@@ -193,14 +160,14 @@ def test_where_the_continuation_fails_too_the_sample_is_dropped_and_counted(
     }
 
 
-def test_one_trial_can_be_continued_from_nothing(made: list[Sample], learner: Callable[..., Learner]) -> None:
+def test_one_trial_can_be_continued_from_nothing(made: list[Sample], learner: Callable[..., Any]) -> None:
     (came,) = simulate_some(learner(), [replace(made[0], budget=1)], QUICK)
     (t,) = came.trajectories
     assert (came.result, len(t.turns)) == ("continued", 1)
 
 
 def test_a_run_that_is_cut_off_goes_on_with_the_next_sample(
-    made: list[Sample], learner: Callable[..., Learner], tmp_path: Path
+    made: list[Sample], learner: Callable[..., Any], tmp_path: Path
 ) -> None:
     whole = simulate_all(learner(luck=0.1), made, QUICK, tmp_path / "whole", progress=False)
     cut = learner(luck=0.1)
