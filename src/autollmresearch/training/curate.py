@@ -85,9 +85,8 @@ def curate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     Raises:
         LockedExperiment, InvalidProtocol, StepProblem: and the gym's errors for suites that cannot be loaded.
     """
-    from llmconfig_gym.catalog import suite_path
-
     from autollmresearch.training.step import run_step
+    from llmconfig_gym.catalog import suite_path
 
     def work(out: Path) -> dict[str, Any]:
         made = list(samples(recipe.curate, recipe.seed))
