@@ -23,7 +23,7 @@ class Settings:
         kinds: weights of `pretraining`, `grpo`, `architecture`, `mixture`; a kind not named is not drawn.
         parameters: fewest and most settings of a pretraining or grpo space.
         levels: fewest and most levels of one setting.
-        round_numbers: share of logarithmic grids whose levels are 1, 3, 10, ... (of whole numbers: 1, 2, 4, ...).
+        round_numbers: share of logarithmic grids whose levels are powers of two, or 1, 3, 10, ...
         cells: a grid has about this many cells at most (spaces of more settings get fewer levels).
         rows: at most so many configurations of a grid were run.
         holes: share of a small grid that was not run, at most.
