@@ -37,6 +37,7 @@ class Settings:
         wander: octaves by which an optimum is off its power law.
         roughness: most size of what is particular to one experiment, in units of the valley's depth.
         details: share of problems whose outcomes come with details.
+        suites: whose low and medium experiments lend their words (not their outcomes): names, and what they mean.
     """
 
     kinds: Mapping[str, float] = field(
@@ -58,6 +59,7 @@ class Settings:
     wander: float = 0.15
     roughness: float = 0.15
     details: float = 0.3
+    suites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = ("pretraining", "grpo", "architecture", "mixture")
