@@ -120,7 +120,7 @@ def samples(settings: CurateSettings, seed: int = 0) -> Iterator[Sample]:
 
 def _contexts(low: Sequence[tuple[str, Summary]]) -> list[tuple[str, ...]]:
     """Each low experiment alone, then all together (a prompt shows as many of them as its style says)."""
-    alone = [(id_,) for id_, _ in low]
+    alone: list[tuple[str, ...]] = [(id_,) for id_, _ in low]
     return alone if len(alone) < 2 else [*alone, tuple(id_ for id_, _ in low)]
 
 
