@@ -85,8 +85,10 @@ def curate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     Raises:
         LockedExperiment, InvalidProtocol, StepProblem: and the gym's errors for suites that cannot be loaded.
     """
-    from autollmresearch.training.step import run_step
+    from autollmresearch.training.step import one_process, run_step
     from llmconfig_gym.catalog import suite_path
+
+    one_process("curate")
 
     def work(out: Path) -> dict[str, Any]:
         made = list(samples(recipe.curate, recipe.seed))
