@@ -14,6 +14,7 @@ def load(path: Path) -> tuple[Any, Any]:
     Raises:
         CheckpointProblem: it cannot be loaded.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -25,7 +26,7 @@ def load(path: Path) -> tuple[Any, Any]:
             model = AutoPeftModelForCausalLM.from_pretrained(str(path), is_trainable=True, dtype="auto")
         else:
             model = AutoModelForCausalLM.from_pretrained(path, dtype="auto", use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as problem:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
         raise CheckpointProblem(
             f"{path} cannot be loaded to train it further: {str(problem).splitlines()[0]}; remove its step's directory "
             "and run the step again"

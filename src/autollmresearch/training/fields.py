@@ -1,6 +1,6 @@
 """From plain data to a dataclass: every field checked against its annotation, what is wrong said in one line.
 
-What may be annotated: dataclasses, numbers, texts, booleans, `Literal`, `X | None`, `tuple[X, ...]` and
+What may be annotated: dataclasses, numbers, texts, booleans, `Literal`, `X | None`, `tuple[X, ...]`, `tuple[X, X]` and
 `Mapping[str, X]`. A number may be written as people do (1e-3, 7B).
 """
 
@@ -64,7 +64,9 @@ def _value(hint: Any, value: object, where: str) -> Any:
     if origin is tuple:
         require(isinstance(value, list | tuple), f"{where} is a list", value)
         assert isinstance(value, list | tuple)
-        return tuple(_value(inner[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
+        require(len(kinds) == len(value), f"{where} is a list of {len(kinds)}", value)
+        return tuple(_value(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
     if origin is not None and issubclass(origin, Mapping):
         require(isinstance(value, Mapping), f"{where} maps names to values", value)
         assert isinstance(value, Mapping)

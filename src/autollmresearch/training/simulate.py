@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from autollmresearch.dialogue import values
 from autollmresearch.episode import Trajectory, Turn, run_episodes
 from autollmresearch.errors import StepProblem
 from autollmresearch.training.curate import SAMPLES, Sample, open_sample, read_samples
+from autollmresearch.training.expert import hint
 from autollmresearch.training.sft import CHECKPOINT, WORKING
 from autollmresearch.trajectories import from_dict, to_dict
 from llmconfig_gym.description import require
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 TRAJECTORIES = "trajectories.jsonl"
 RECORDS = "records.jsonl"
 """In the working directory: one line per finished sample."""
-
-HINT = "Hint: the best configuration is {best}. Reason towards it from what you have read, without speaking of a hint."
 
 Result: TypeAlias = Literal["kept", "continued", "failed"]
 
@@ -175,9 +173,9 @@ def reaches(trajectory: Trajectory, target: Experiment) -> bool:
     return any(target.metric.sign * value <= target.best for value in told)
 
 
-def hint(target: Experiment) -> str:
-    """What a model is shown to go on towards the best configuration."""
-    return HINT.format(best=values(target.pool.config(int(np.argmin(target.losses)))))
+def best_hint(target: Experiment) -> str:
+    """What a model is shown to go on towards the best configuration, in the words that it knows from the prior."""
+    return hint(target.pool.config(int(np.argmin(target.losses))))
 
 
 def locally_best(trajectories: Sequence[Trajectory], target: Experiment) -> Trajectory:
@@ -238,7 +236,7 @@ def _continue(
         best = locally_best(trajectories, target)
         cut = 1 + _seed(sample, seed, "cut", 0) % 2  # its last trial, or its second-to-last
         prefixes += [best.turns[: max(0, len(best.turns) - cut)]] * settings.continuations
-        hints += [hint(target)] * settings.continuations
+        hints += [best_hint(target)] * settings.continuations
     episodes = run_episodes(
         policy,
         *_episodes(samples, opened, settings.continuations, seed, "continuation"),
@@ -270,8 +268,9 @@ def _episodes(
 
 
 def _seed(sample: Sample, seed: int, what: str, number: int) -> int:
-    """Another for every sample and episode, whatever else is simulated."""
-    return zlib.crc32(f"{seed} {json.dumps(asdict(sample))} {what} {number}".encode())
+    """Another for every sample and episode, whatever else is simulated and wherever a suite lies."""
+    ids = ["/".join(id_.split("/")[-2:]) for id_ in (sample.target, *sample.cheaper)]
+    return zlib.crc32(json.dumps([seed, ids, sample.protocol, sample.budget, sample.seed, what, number]).encode())
 
 
 def _distinct(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:

@@ -1,9 +1,15 @@
-"""A tokenizer of a few words and a model of a few thousand weights."""
+"""A tokenizer of a few words, a model of a few thousand weights, and a policy that only pretends to be one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
+
+from autollmresearch.dialogue import action, conversation
+from autollmresearch.policy import Proposal, State, Tokens
+from llmconfig_gym.experiment import Experiment
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m.role + '|>' }}"
@@ -60,5 +66,47 @@ def tiny_model() -> Callable[..., Any]:
             bos_token_id=None,
         )
         return LlamaForCausalLM(config)
+
+    return make
+
+
+@dataclass
+class Learner:
+    """Writes a configuration: the best with some luck, else one of the worse half; the best when it is shown.
+
+    Attributes:
+        luck: chance of the best without a hint.
+        obeys: chance of the best with one.
+        says: what it thinks when it is shown something.
+        asked: the prompts and hints of every turn it was asked for.
+    """
+
+    best: dict[int, int]
+    luck: float = 0.0
+    obeys: float = 1.0
+    says: str = "so it goes"
+    asked: list[State] = field(default_factory=list)
+
+    def propose(self, states: Sequence[State]) -> list[Proposal]:
+        self.asked += states
+        return [self._one(state) for state in states]
+
+    def _one(self, state: State) -> Proposal:
+        pool, rng = state.problem.pool, state.rng()
+        best = self.best[id(pool)]
+        chance = self.obeys if state.hint else self.luck
+        others = [row for row in range(len(pool)) if row != best]
+        row = best if rng.random() < chance else int(rng.choice(others))
+        thought = self.says if state.hint else "let me see"
+        text = action(pool.config(row), thought)
+        return Proposal(text, thought, prompt=conversation(state)[-1]["content"], tokens=Tokens((1,), (2,), (0.0,)))
+
+
+@pytest.fixture(scope="session")
+def learner_of() -> Callable[..., Learner]:
+    """A policy for these targets: `learner_of(targets, luck=0.5, obeys=1.0, says="...")`."""
+
+    def make(targets: Sequence[Experiment], **options: Any) -> Learner:
+        return Learner({id(e.pool): int(np.argmin(e.losses)) for e in targets}, **options)
 
     return make

@@ -30,6 +30,7 @@ class Outer:
     on: bool = False
     kind: Literal["a", "b"] = "a"
     sizes: tuple[int, ...] = ()
+    bounds: tuple[float, float] = (0.0, 1.0)
     limit: int | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     inner: Inner = field(default_factory=Inner)
@@ -41,12 +42,13 @@ def test_every_kind_of_field() -> None:
         "on": True,
         "kind": "b",
         "sizes": [1, "2k"],
+        "bounds": [1, 2],
         "limit": 7.0,
         "weights": {"p": 1},
         "inner": {"rate": "1e-3"},
     }
     made = build(Outer, data)
-    assert made == Outer("x", True, "b", (1, 2000), 7, {"p": 1.0}, Inner(1e-3, 3))
+    assert made == Outer("x", True, "b", (1, 2000), (1.0, 2.0), 7, {"p": 1.0}, Inner(1e-3, 3))
     assert type(made.limit) is int
     assert type(made.weights["p"]) is float
 
@@ -70,6 +72,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"name": 3}, "name is a text; found 3"),
         ({"kind": "c"}, "kind is a or b; found 'c'"),
         ({"sizes": 3}, "sizes is a list; found 3"),
+        ({"bounds": [1]}, "bounds is a list of 2; found [1]"),
         ({"sizes": [3, "x"]}, "sizes[1] is a number; found 'x'"),
         ({"weights": [1]}, "weights maps names to values; found [1]"),
         ({"weights": {"p": "x"}}, "weights.p is a number; found 'x'"),

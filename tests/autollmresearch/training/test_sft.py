@@ -2,25 +2,18 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autollmresearch.errors import InvalidRecipe, StepProblem
+from autollmresearch.policies.chat import Chat, Encoded
 from autollmresearch.training.sft import SftSettings, fine_tune, last_checkpoint
 from llmconfig_gym.errors import InvalidDescription
 
 QUICK = SftSettings(epochs=2, batch_size=4, learning_rate=1e-2, save_every=3, log_every=3)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A conversation as token ids, as `policies.chat.Encoded` is."""
-
-    ids: list[int]
-    own: list[bool]
 
 
 def conversation(i: int) -> list[dict[str, str]]:
@@ -33,7 +26,7 @@ def conversation(i: int) -> list[dict[str, str]]:
     ]
 
 
-def encoded(tokenizer: Any, messages: Sequence[dict[str, str]]) -> Row:
+def encoded(tokenizer: Any, messages: Sequence[dict[str, str]]) -> Encoded:
     """Ids and mask put together by hand from the template's words: each turn's own text, its end token included."""
     ids: list[int] = []
     own: list[bool] = []
@@ -42,7 +35,7 @@ def encoded(tokenizer: Any, messages: Sequence[dict[str, str]]) -> Row:
         text = tokenizer.encode(m["content"] + "<|end|>")
         ids += opening + text
         own += [False] * len(opening) + [m["role"] == "assistant"] * len(text)
-    return Row(ids, own)
+    return Encoded(ids, own)
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ def tokenizer(tiny_tokenizer: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def rows(tokenizer: Any) -> list[Row]:
+def rows(tokenizer: Any) -> list[Encoded]:
     return [encoded(tokenizer, conversation(i)) for i in range(10)]
 
 
@@ -94,35 +87,52 @@ def test_labels_are_the_own_tokens_and_nothing_else(tiny_tokenizer: Callable[...
     assert learned == ["<think>so so so so </think><|end|>last<|end|>", "<think></think><|end|>last<|end|>"]
 
 
-@pytest.mark.parametrize("pad", ["<|pad|>", "<|end|>"])
+def from_scratch(tiny_tokenizer: Callable[..., Any]) -> Any:
+    """The tokenizer that a model from scratch gets."""
+    from autollmresearch.training.scratch import ModelSettings, make_tokenizer
+
+    texts = ["\n".join(m["content"] for m in conversation(i)) for i in range(8)]
+    return make_tokenizer(texts, ModelSettings(vocabulary=512))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda tiny: tiny("<|pad|>"), lambda tiny: tiny("<|end|>"), from_scratch],
+    ids=["pad is the neighbour of the end token", "pad is the end token", "from scratch"],
+)
 def test_our_rows_are_what_trl_makes_of_the_same_messages(
-    tiny_tokenizer: Callable[..., Any], tiny_model: Callable[..., Any], tmp_path: Path, pad: str
+    tiny_tokenizer: Callable[..., Any], tiny_model: Callable[..., Any], tmp_path: Path, make: Callable[[Any], Any]
 ) -> None:
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     from autollmresearch.training.own_tokens import OwnTokens
 
-    tokenizer = tiny_tokenizer(pad)
+    tokenizer = make(tiny_tokenizer)
     messages = [conversation(i) for i in range(4)]
-    config = SFTConfig(
-        output_dir=str(tmp_path), assistant_only_loss=True, bf16=False, report_to="none", activation_checkpointing=False
-    )
     stock = SFTTrainer(
         tiny_model(tokenizer),
-        config,
+        SFTConfig(
+            str(tmp_path), assistant_only_loss=True, bf16=False, report_to="none", activation_checkpointing=False
+        ),
         train_dataset=Dataset.from_list([{"messages": m} for m in messages]),
         processing_class=tokenizer,
     )
     assert stock.train_dataset is not None
     theirs = stock.data_collator([stock.train_dataset[i] for i in range(4)])
-    made = [encoded(tokenizer, m) for m in messages]
+    chat = Chat(tokenizer)
+    made = [chat.encode(m) for m in messages]
     ours = OwnTokens(tokenizer.pad_token_id)([{"input_ids": r.ids, "assistant_masks": r.own} for r in made])
     assert {k: v.tolist() for k, v in ours.items()} == {k: v.tolist() for k, v in theirs.items()}
 
 
 def test_it_learns_and_leaves_a_checkpoint_without_pickles(
-    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Row], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tokenizer: Any,
+    tiny_model: Callable[..., Any],
+    rows: list[Encoded],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -148,7 +158,7 @@ def test_it_learns_and_leaves_a_checkpoint_without_pickles(
 def test_a_run_that_is_cut_off_ends_as_if_it_had_not_been(
     tokenizer: Any,
     tiny_model: Callable[..., Any],
-    rows: list[Row],
+    rows: list[Encoded],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -184,7 +194,7 @@ def test_a_run_that_is_cut_off_ends_as_if_it_had_not_been(
 
 
 def test_an_update_does_not_depend_on_how_its_rows_are_shared(
-    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Row], tmp_path: Path
+    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Encoded], tmp_path: Path
 ) -> None:
     for micro in (0, 1):
         settings = replace(QUICK, micro_batch=micro)
@@ -195,7 +205,7 @@ def test_an_update_does_not_depend_on_how_its_rows_are_shared(
 
 
 def test_bf16_autocast_keeps_the_weights_in_fp32(
-    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Row], tmp_path: Path
+    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Encoded], tmp_path: Path
 ) -> None:
     import torch
 
@@ -207,7 +217,7 @@ def test_bf16_autocast_keeps_the_weights_in_fp32(
 
 
 def test_rows_that_are_too_long_are_left_out_and_counted(
-    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Row], tmp_path: Path
+    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Encoded], tmp_path: Path
 ) -> None:
     lengths = sorted(len(r.ids) for r in rows)
     settings = replace(QUICK, max_length=lengths[5])
@@ -220,7 +230,7 @@ def test_rows_that_are_too_long_are_left_out_and_counted(
 
 
 def test_a_data_set_on_disk_is_taken_too(
-    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Row], tmp_path: Path
+    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Encoded], tmp_path: Path
 ) -> None:
     from datasets import Dataset, load_from_disk
 
@@ -243,7 +253,7 @@ def test_a_data_set_on_disk_is_taken_too(
     ],
 )
 def test_what_cannot_be_run_is_refused(
-    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Row], tmp_path: Path, changes: Any, message: str
+    tokenizer: Any, tiny_model: Callable[..., Any], rows: list[Encoded], tmp_path: Path, changes: Any, message: str
 ) -> None:
     with pytest.raises(InvalidRecipe, match=message):
         fine_tune(tiny_model(tokenizer), tokenizer, rows, replace(QUICK, **changes), tmp_path, progress=False)
