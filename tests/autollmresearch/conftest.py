@@ -272,6 +272,9 @@ def frame_of() -> Callable[..., pd.DataFrame]:
                     "cumulative_regret": values[e, s, : t + 1].sum(),
                     "within_noise": bool(regret < 0.1),
                     "seconds": 0.5,
+                    "read_tokens": 0,
+                    "written_tokens": 0,
+                    "cost": 0.0,
                 }
                 rows.append({**row, **columns})
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"within_noise": "boolean"})

@@ -45,7 +45,8 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
     pool = candidates(space, seed=spec.seed, include=[*told, *best])
     problem = Problem(spec.task, spec.fidelity, spec.metric, pool, spec.cheaper, spec.budget, spec.clip)
     outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
-    state = State(problem, outcomes, spec.seed)
+    made = tuple(Proposal(c, t.reasoning) for t, c in zip(trials, told, strict=True))  # a language model hears itself
+    state = State(problem, outcomes, spec.seed, made)
     proposal = make_policy(spec.policy).propose([state])[0]
     action = read_action(proposal.config, space)
     try:

@@ -285,7 +285,7 @@ def test_a_server_that_stalls_is_given_up_after_the_timeout_and_asked_again(
         server.released.wait()
 
     server.script = [stall, says(GOOD)]
-    (proposal,) = replace(POLICY, timeout=0.4).propose([state])
+    (proposal,) = replace(POLICY, timeout=1.0).propose([state])
     assert proposal.config == GOOD
     server.script = [stall]
     with pytest.raises(EndpointProblem, match=r"attempts: 2\): no answer within 0.05 s"):
