@@ -1,9 +1,39 @@
-"""What all tests share: Ctrl-C works in them, however they were started."""
+"""What all tests share: the public suites, and that Ctrl-C works, however they were started."""
 
+import os
 import signal
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from llmconfig_gym.catalog import CACHE_VARIABLE
+from llmconfig_gym.sources.download import MIRROR_VARIABLE, build
+from llmconfig_gym.suite import Suite
 
 
 def pytest_configure() -> None:
     """A shell starts what it puts in the background with SIGINT ignored, and children inherit that: undo it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Where copies of the public tables are; without one these tests would need the network."""
+    if chosen := os.environ.get(MIRROR_VARIABLE):
+        return Path(chosen)
+    reason = f"{MIRROR_VARIABLE} is not set: the tests of the public tables need a local copy (owner/repo/commit/path)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason + "; in CI that is a failure")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def suite(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Suite]]:
+    """A suite by name, as a user gets it: fetched, converted, written, and read again from disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(MIRROR_VARIABLE, str(mirror))
+        yield lru_cache(lambda name: Suite.load(build(name, progress=False)))

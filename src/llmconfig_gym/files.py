@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -54,6 +55,36 @@ def whole_directory(path: Path) -> Iterator[Path]:
             old.replace(path)
         if old.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Add lines to a file, after dropping a last line that a killed process left unfinished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        whole = _end_of_last_line(file, end)
+        if whole < end:
+            file.truncate(whole)
+        file.write("".join(f"{line}\n" for line in lines).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[str]:
+    """The whole lines of a file; a last one that was left unfinished is not among them."""
+    return [line.decode() for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def _end_of_last_line(file: BinaryIO, end: int) -> int:
+    """The position after the last line break before `end`; 0 if there is none."""
+    while end > 0:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 @contextmanager

@@ -1,0 +1,162 @@
+"""A causal language model as a policy: it reads the dialogue, thinks in words, and writes one configuration.
+
+Any Hugging Face causal language model with a chat template will do, by path or hub id, with LoRA adapters or without.
+A checkpoint of our own is such a directory with one file more, `agent.json`: what its prompts showed in training.
+Weights are read from safetensors only, and no code that a checkpoint brings is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autollmresearch.dialogue import Style, conversation, reasoning
+from autollmresearch.errors import CheckpointProblem
+from autollmresearch.policies.chat import Chat
+from autollmresearch.policies.decoder import Decoder
+from autollmresearch.policy import Proposal, State, Tokens, Usage
+from llmconfig_gym.files import write_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+AGENT_FILE = "agent.json"
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """How a model is asked.
+
+    Attributes:
+        style: what its prompts show.
+        max_new_tokens: the most that one turn may write; what is longer is cut off, and most likely invalid.
+        context: the most tokens of a whole episode; a turn for which there is no room is empty, hence invalid.
+    """
+
+    style: Style = field(default_factory=Style)
+    max_new_tokens: int = 512
+    context: int = 8192
+
+    def save(self, checkpoint: Path) -> None:
+        """Write `agent.json` into a checkpoint's directory."""
+        write_text(checkpoint / AGENT_FILE, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, checkpoint: Path) -> AgentSettings:
+        """What `agent.json` in a checkpoint says; the defaults where there is none. Raises `CheckpointProblem`."""
+        path = checkpoint / AGENT_FILE
+        if not path.is_file():
+            return cls()
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**data, "style": Style(**data["style"])})
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
+            raise CheckpointProblem(f"{path} is not an agent's settings: {problem}") from None
+
+
+@dataclass
+class CausalLMPolicy:
+    """A model that decides.
+
+    Attributes:
+        model: a transformers causal language model; the policy leaves its mode as it is (use it in evaluation mode).
+        tokenizer: with a chat template.
+        settings: how it is asked.
+        temperature: of what it writes; 0 takes the most likely token each time.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    settings: AgentSettings = field(default_factory=AgentSettings)
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.chat = Chat(self.tokenizer)
+        self.decoder = Decoder(self.model, self.chat.end_id)
+
+    @classmethod
+    def load(cls, path: str, *, temperature: float = 0.0, device: str | None = None, **options: Any) -> CausalLMPolicy:
+        """The agent in a directory or of a hub id.
+
+        Args:
+            device: `cpu`, `cuda`, ...; a GPU where there is one by default.
+            options: fields of `AgentSettings` or `Style` to use in place of what the checkpoint says.
+
+        Raises:
+            CheckpointProblem: it cannot be loaded.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        settings = _changed(AgentSettings.load(Path(path)), options)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="auto", use_safetensors=True)
+        except (OSError, ValueError, KeyError, RuntimeError) as problem:
+            raise CheckpointProblem(
+                f"{path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; expected a "
+                "directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
+            ) from None
+        if device == "cpu" and model.dtype == torch.float16:
+            model = model.float()  # half precision is for GPUs
+        return cls(model.to(device).eval(), tokenizer, settings, temperature)
+
+    def propose(self, states: Sequence[State]) -> list[Proposal]:
+        """One answer per state, all written together. Each state draws from its own randomness."""
+        read = [self._read(state) for state in states]
+        most, context = self.settings.max_new_tokens, self.settings.context
+        room = [min(most, context - len(past) - len(new)) for past, new, _ in read]
+        width = max(0, *room)
+        uniforms = np.stack([state.rng().random(width) for state in states])
+        fits = [i for i, space in enumerate(room) if space > 0]
+        written = self.decoder.write(
+            [read[i][0] + read[i][1] for i in fits],
+            uniforms[fits],
+            temperature=self.temperature,
+            limits=[room[i] for i in fits],
+        )
+        answers = dict(zip(fits, written, strict=True))
+        proposals = []
+        for i, (_, new, prompt) in enumerate(read):
+            if i not in answers:
+                proposals.append(Proposal("", prompt=prompt))  # no room left: a missing turn
+                continue
+            ids, logprobs = answers[i].ids, answers[i].logprobs
+            text = self.chat.text(ids)
+            tokens = Tokens(tuple(new), ids, logprobs)
+            usage = Usage(len(new), len(ids))
+            proposals.append(Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage))
+        return proposals
+
+    def _read(self, state: State) -> tuple[list[int], list[int], str]:
+        """Ids of all that was read and written before, ids of what is new, and what is new as text."""
+        messages = conversation(state, self.settings.style)
+        new = messages[-1]["content"]
+        past: list[int] = []
+        finished = True
+        for turn, message in enumerate(messages[1::2]):
+            tokens = state.proposals[turn].tokens if turn < len(state.proposals) else None
+            if tokens is None:  # said elsewhere, or an empty turn
+                read = messages[2 * turn]["content"]
+                past += self._new(read, turn, finished) + self.chat.words(message["content"])
+                finished = True
+            else:
+                past += [*tokens.read, *tokens.wrote]
+                finished = bool(tokens.wrote) and tokens.wrote[-1] == self.chat.end_id
+        return past, self._new(new, len(messages) // 2, finished), new
+
+    def _new(self, text: str, turn: int, finished: bool) -> list[int]:
+        return self.chat.start(text) if turn == 0 else self.chat.follow(text, finished)
+
+
+def _changed(settings: AgentSettings, options: dict[str, Any]) -> AgentSettings:
+    """These settings with some fields of theirs or of their style replaced."""
+    shown = {f.name for f in fields(Style)} & options.keys()
+    style = replace(settings.style, **{name: options[name] for name in shown})
+    return replace(settings, style=style, **{k: v for k, v in options.items() if k not in shown})
