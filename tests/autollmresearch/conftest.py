@@ -336,3 +336,16 @@ def tiny_model(tiny_tokenizer: Any) -> Any:
     model = LlamaForCausalLM(config).eval()
     model.model.embed_tokens.weight.data[tiny_tokenizer.eos_token_id] *= 3  # so that some answers end early
     return model
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_model: Any, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the tiny model, as `agent:PATH` takes it. A test that changes it copies it first."""
+    from autollmresearch.dialogue import Style
+    from autollmresearch.policies.causal_lm import AgentSettings
+
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    tiny_model.save_pretrained(path)
+    tiny_tokenizer.save_pretrained(path)
+    AgentSettings(Style(top=2), max_new_tokens=16, context=8000).save(path)
+    return path

@@ -20,7 +20,7 @@ from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.errors import missing_extra
 
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 """`name` or `owner/name`, as hubs call models."""
 
 DESCRIBES = ("config.json", "adapter_config.json")
