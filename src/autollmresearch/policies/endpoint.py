@@ -121,9 +121,8 @@ class EndpointPolicy:
         """
         key = self._key()
         if urlsplit(self.url).scheme not in ("http", "https"):
-            raise EndpointProblem(
-                f"{self.url!r} is no address of a server; expected one such as http://localhost:8000/v1"
-            )
+            shown = self.url.rpartition("@")[2]
+            raise EndpointProblem(f"{shown!r} is no address of a server; expected one such as http://localhost:8000/v1")
         messages = [conversation(state, self.style) for state in states]
         seeds = [int(state.rng().integers(2**31)) for state in states]
         return _run(self._ask_all(messages, seeds, key))
