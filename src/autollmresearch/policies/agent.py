@@ -56,7 +56,7 @@ class AgentPolicy:
         """One answer per state.
 
         Raises:
-            CheckpointProblem: the model cannot be loaded.
+            CheckpointProblem: the model cannot be loaded, or not on this device.
         """
         return _load(self.path, tuple(sorted(self.options.items()))).propose(states)
 
@@ -76,7 +76,13 @@ def _load(path: str, options: tuple[tuple[str, Any], ...]) -> Policy:
     """The model behind a name. One stays loaded: memory is dearer than loading again."""
     from autollmresearch.policies.causal_lm import CausalLMPolicy
 
-    return CausalLMPolicy.load(path, **dict(options))
+    chosen = dict(options)
+    try:
+        return CausalLMPolicy.load(path, **chosen)
+    except (RuntimeError, AssertionError) as problem:  # torch has no such device, or too little memory on it
+        where = chosen.get("device", "the device")
+        first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise CheckpointProblem(f"{path} cannot be put on {where}: {first}") from None
 
 
 def checkpoint_digest(directory: Path) -> str:

@@ -59,6 +59,12 @@ def test_a_model_is_loaded_once_and_when_it_is_asked(
     agent._load.cache_clear()
 
 
+@pytest.mark.parametrize("device", ["nowhere", "cuda:99"])
+def test_a_device_that_is_not_there_is_a_typed_error(checkpoint: Path, state: State, device: str) -> None:
+    with pytest.raises(CheckpointProblem, match=f"tiny cannot be put on {device}: "):
+        AgentPolicy(str(checkpoint), {"device": device}).propose([state])
+
+
 def test_the_digest_is_that_of_the_files(checkpoint: Path, copy: Path) -> None:
     before = checkpoint_digest(checkpoint)
     assert AgentPolicy(str(copy)).identity() == {"files": before}
