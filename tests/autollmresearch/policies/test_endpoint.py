@@ -359,10 +359,11 @@ def test_a_key_from_a_file_may_end_in_a_line_break_and_may_hold_none(
 
 
 def echo(status: int) -> Any:
-    """A server that repeats the key in its body, across the place where a long message is cut."""
+    """A server that repeats the key in its body, once across the place where a long message is cut."""
 
     def respond(handler: Any, body: dict[str, Any]) -> Any:
-        said = f"{'x' * 250} {handler.headers['authorization']} {'y' * 250}"
+        header = handler.headers["authorization"]
+        said = f"{header} {'x' * 215} {header} {'y' * 250}"
         if status == 200:
             return 200, completion_of(said), {}
         return status, {"error": {"message": said}}, {}
