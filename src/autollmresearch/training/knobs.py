@@ -47,7 +47,7 @@ class Knob:
 PRETRAINING: tuple[Knob, ...] = (
     Knob(
         ("lr", "learning_rate", "peak_lr"),
-        *(1e-4, 2e-2, (0.5, 1.0, 1.0, 1.66, 2.0)),
+        *(1e-4, 2e-2, (0.5, 1.0, 1.0, 2.0)),
         size=(-0.35, 0.25),
         data=(0.1, 0.2),
         width=1.6,
@@ -62,18 +62,18 @@ PRETRAINING: tuple[Knob, ...] = (
         width=2.5,
         units=("", "", "sequences of 512 tokens", "sequences of 1024 tokens", "sequences of 4096 tokens"),
     ),
-    Knob(("weight_decay",), *(1e-2, 0.3, (1.0, 1.66, 2.0)), size=(0.0, 0.2), data=(-0.1, 0.2), width=4.0),
+    Knob(("weight_decay",), *(1e-2, 0.3, (1.0, 2.0)), size=(0.0, 0.2), data=(-0.1, 0.2), width=4.0),
     Knob(("warmup", "warmup_share"), levels=(0.0, 0.01, 0.02, 0.05, 0.1, 0.2), size=(0.1, 0.15), width=2.5),
     Knob(("beta2",), levels=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999), data=(-0.1, 0.15), width=3.0),
     Knob(("dropout",), levels=(0.0, 0.05, 0.1, 0.15, 0.2, 0.3), data=(-0.2, 0.15), width=2.0),
-    Knob(("gradient_clip", "max_grad_norm"), *(0.3, 3.0, (1.0, 1.66, 2.0)), width=4.0),
+    Knob(("gradient_clip", "max_grad_norm"), *(0.3, 3.0, (1.0, 2.0)), width=4.0),
     Knob(("init_scale",), *(0.01, 0.1, (0.5, 1.0)), size=(-0.3, 0.2), width=2.0, bold=True),
 )
 
 GRPO: tuple[Knob, ...] = (
-    Knob(("lr", "learning_rate"), *(1e-6, 4e-3, (1.0, 1.0, 1.66, 2.0)), size=(-0.3, 0.25), width=1.5, bold=True),
+    Knob(("lr", "learning_rate"), *(1e-6, 4e-3, (1.0, 1.0, 2.0)), size=(-0.3, 0.25), width=1.5, bold=True),
     Knob(("prompts_per_step", "batch_size"), *(8, 128, (1.0, 1.0, 2.0)), whole=True, data=(0.3, 0.25), width=2.5),
-    Knob(("kl_coefficient", "kl_weight", "beta"), *(1e-3, 0.1, (1.66, 2.0, 3.32)), size=(0.1, 0.25), width=4.0),
+    Knob(("kl_coefficient", "kl_weight", "beta"), *(1e-3, 0.1, (2.0, 3.32)), size=(0.1, 0.25), width=4.0),
     Knob(("group_size", "answers_per_prompt"), *(4, 32, (1.0, 2.0)), whole=True, width=2.5),
     Knob(("clip_range", "clip"), *(0.05, 0.4, (0.5, 1.0, 2.0)), size=(-0.1, 0.2), width=2.5, bold=True),
     Knob(("temperature",), levels=(0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2), size=(0.0, 0.15), width=3.0),
@@ -98,8 +98,12 @@ class Axis:
     step: float
 
 
-def draw_axis(rng: np.random.Generator, knob: Knob, levels: int) -> Axis:
-    """A grid of about this many levels of a knob."""
+HALF_DECADE, DECADE = 1.66, 3.32
+"""Steps of grids in round numbers, in octaves: 1, 3, 10, 30, ... and 1, 10, 100, ..."""
+
+
+def draw_axis(rng: np.random.Generator, knob: Knob, levels: int, round_numbers: float) -> Axis:
+    """A grid of about this many levels of a knob; with this probability one of 1, 3, 10, ... (whole: 1, 2, 4, ...)."""
     name = knob.names[0] if rng.random() < 0.7 else str(rng.choice(knob.names))
     unit = str(rng.choice(knob.units))
     if knob.levels:
@@ -108,6 +112,8 @@ def draw_axis(rng: np.random.Generator, knob: Knob, levels: int) -> Axis:
         values = knob.levels[first : first + count]
         return Axis(Grid(name, tuple(values), unit=unit), np.arange(count, dtype=np.float64), knob, 1.0)
     step = float(rng.choice(knob.steps))
+    if rng.random() < round_numbers:
+        step = 1.0 if knob.whole else HALF_DECADE
     centre = np.log2(knob.low) + rng.random() * np.log2(knob.high / knob.low)
     return log_axis(knob, name, unit, step, centre - step * (levels - 1) / 2, levels)
 
@@ -116,7 +122,7 @@ def log_axis(knob: Knob, name: str, unit: str, step: float, start: float, levels
     """The logarithmic grid that starts near 2^start."""
     if knob.whole:
         start = max(0.0, float(round(start)))  # powers of two
-    if step == 1.66 or step == 3.32:  # 1, 3, 10, 30, ... and decades
+    if step in (HALF_DECADE, DECADE):
         values = _decades(start, step, levels)
     else:
         values = [2 ** (start + step * i) for i in range(levels)]
@@ -138,7 +144,7 @@ def moved(axis: Axis, octaves: float) -> Axis:
 
 def _decades(start: float, step: float, levels: int) -> Sequence[float]:
     """1, 3, 10, 30, ... (or 1, 10, 100, ... for the wide step) from near 2^start."""
-    per_decade = 2 if step < 2 else 1
+    per_decade = 2 if step == HALF_DECADE else 1
     first = round(start * np.log10(2) * per_decade)
     return [10.0 ** ((first + i) // per_decade) * (3 if (first + i) % per_decade else 1) for i in range(levels)]
 

@@ -61,6 +61,8 @@ class ReinforceSettings:
         learning_rate, schedule, warmup, weight_decay, max_grad_norm: of AdamW, as in `SftSettings`.
         precision: `bf16` (autocast; weights keep their type) or `fp32`.
         gradient_checkpointing: less memory for more time; for large models.
+        vllm: trajectories are played by vLLM on the same GPUs; not tried yet (vllm.py).
+        vllm_memory: share of each GPU's memory that it may use.
         save_every: steps between the checkpoints that an interrupted run goes on from.
         report_to: any reporter that transformers' Trainer knows (tensorboard, wandb, ...), or none.
     """
@@ -86,6 +88,8 @@ class ReinforceSettings:
     max_grad_norm: float = 1.0
     precision: Literal["bf16", "fp32"] = "fp32"
     gradient_checkpointing: bool = False
+    vllm: bool = False
+    vllm_memory: float = 0.3
     save_every: int = 20
     report_to: str = "none"
 
@@ -183,6 +187,9 @@ def train(
     report(trainer, out / METRICS, "reinforce", progress=progress)
     last = last_checkpoint(out / WORKING)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    unwrapped = trainer.accelerator.unwrap_model(trainer.model)
+    if "ref" in getattr(unwrapped, "peft_config", {}):
+        unwrapped.delete_adapter("ref")  # TRL's copy of the adapter that was started from
     save(trainer, out / CHECKPOINT)
 
 
@@ -238,6 +245,10 @@ def make_trainer(
         disable_dropout=True,
         shuffle_dataset=False,
         remove_unused_columns=False,
+        use_vllm=settings.vllm,
+        vllm_mode="colocate",
+        vllm_gpu_memory_utilization=settings.vllm_memory,
+        vllm_importance_sampling_mode="token_truncate",
         save_strategy="steps",
         save_steps=settings.save_every * settings.epochs,
         save_total_limit=2,  # the older one is there until the newer one is whole

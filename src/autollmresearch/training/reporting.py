@@ -61,9 +61,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 class Bar(TrainerCallback):
-    """One bar: updates done, with the last loss or reward beside it."""
+    """One bar: updates done, with the last loss or reward beside it, and what goes with them."""
 
-    SHOWN = ("loss", "reward", "mean_token_accuracy")
+    SHOWN = ("loss", "reward", "valid", "kl", "mean_token_accuracy")
 
     def __init__(self, title: str) -> None:
         self.title = title

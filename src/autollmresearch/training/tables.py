@@ -23,6 +23,7 @@ class Settings:
         kinds: weights of `pretraining`, `grpo`, `architecture`, `mixture`; a kind not named is not drawn.
         parameters: fewest and most settings of a pretraining or grpo space.
         levels: fewest and most levels of one setting.
+        round_numbers: share of logarithmic grids whose levels are 1, 3, 10, ... (of whole numbers: 1, 2, 4, ...).
         cells: a grid has about this many cells at most (spaces of more settings get fewer levels).
         rows: at most so many configurations of a grid were run.
         holes: share of a small grid that was not run, at most.
@@ -43,6 +44,7 @@ class Settings:
     )
     parameters: tuple[int, int] = (1, 5)
     levels: tuple[int, int] = (3, 12)
+    round_numbers: float = 0.2
     cells: int = 400
     rows: int = 150
     holes: float = 0.15

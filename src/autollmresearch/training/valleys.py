@@ -146,7 +146,7 @@ def _axes(rng: np.random.Generator, settings: Settings, known: Sequence[knobs.Kn
     if len(chosen) == 1:
         low = min(high, max(low, 5))  # a line of three is no question
     top = max(low, int(min(high, round(settings.cells ** (1 / len(chosen))))))
-    return [knobs.draw_axis(rng, known[k], int(rng.integers(low, top + 1))) for k in chosen]
+    return [knobs.draw_axis(rng, known[k], int(rng.integers(low, top + 1)), settings.round_numbers) for k in chosen]
 
 
 def _valley(rng: np.random.Generator, axes: Sequence[Axis], numbers: int) -> Valley:
