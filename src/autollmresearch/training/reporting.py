@@ -12,9 +12,22 @@ from typing import Any
 
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 from transformers.utils import logging
 
+from autollmresearch.errors import InvalidRecipe
 from llmconfig_gym.files import write_text
+
+
+def check_reporter(name: str) -> None:
+    """Refuse a `report_to` that transformers does not know, or whose package is missing. Raises `InvalidRecipe`."""
+    if name not in ("none", *INTEGRATION_TO_CALLBACK):
+        raise InvalidRecipe(f"report_to is none, {', '.join(sorted(INTEGRATION_TO_CALLBACK))}; found {name!r}")
+    if name != "none" and name not in get_available_reporting_integrations():
+        raise InvalidRecipe(f"report_to {name} needs its package, which is not installed; install it, or say none")
 
 
 def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> None:

@@ -123,7 +123,8 @@ def fine_tune(
         out: gets `checkpoint/`, `metrics.jsonl` and `working/`.
 
     Raises:
-        InvalidRecipe: the batch size is no multiple of processes times `micro_batch`, or the schedule is unknown.
+        InvalidRecipe: the batch size is no multiple of processes times `micro_batch`, or the schedule or reporter is
+            unknown.
         StepProblem: no row is left to learn from.
     """
     import torch
@@ -132,10 +133,11 @@ def fine_tune(
 
     from autollmresearch.training.lengths import LengthGroups
     from autollmresearch.training.own_tokens import OwnTokens, OwnTokensTrainer
-    from autollmresearch.training.reporting import report
+    from autollmresearch.training.reporting import check_reporter, report
 
     if settings.schedule not in (known := [s.value for s in SchedulerType]):
         raise InvalidRecipe(f"schedule is one of {', '.join(known)}; found {settings.schedule!r}")
+    check_reporter(settings.report_to)
     data, lengths, own, too_long = _prepared(rows, settings.max_length)
     if not len(data):
         raise StepProblem(

@@ -253,6 +253,8 @@ def test_a_data_set_on_disk_is_taken_too(
     [
         ({"batch_size": 4, "micro_batch": 3}, "batch_size 4 cannot be shared by 1 processes in micro-batches of 3"),
         ({"schedule": "cosin"}, "schedule is one of linear, cosine"),
+        ({"report_to": "wandbb"}, "report_to is none, azure_ml, .*; found 'wandbb'"),
+        ({"report_to": "swanlab"}, "report_to swanlab needs its package, which is not installed"),
     ],
 )
 def test_what_cannot_be_run_is_refused(
