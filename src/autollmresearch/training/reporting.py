@@ -26,7 +26,8 @@ def check_reporter(name: str) -> None:
     """Refuse a `report_to` that transformers does not know, or whose package is missing. Raises `InvalidRecipe`."""
     if name not in ("none", *INTEGRATION_TO_CALLBACK):
         raise InvalidRecipe(f"report_to is none, {', '.join(sorted(INTEGRATION_TO_CALLBACK))}; found {name!r}")
-    if name != "none" and name not in get_available_reporting_integrations():
+    known = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if name != "none" and name not in known:
         raise InvalidRecipe(f"report_to {name} needs its package, which is not installed; install it, or say none")
 
 
