@@ -1,11 +1,19 @@
-"""The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report`."""
+"""The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report |
+train | show`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from autollmresearch.cli import benchmark_command, run_command, study_commands, suggest_command
+from autollmresearch.cli import (
+    benchmark_command,
+    run_command,
+    show_command,
+    study_commands,
+    suggest_command,
+    train_command,
+)
 from autollmresearch.errors import ResearchError
 from llmconfig_gym.cli import common
 from llmconfig_gym.cli.common import Commands, Parser
@@ -18,6 +26,8 @@ EXAMPLES = """examples:
   autollmresearch benchmark --out runs/micro
   autollmresearch benchmark --suite steplaw --protocol full,metered:10 --methods random,copy,pooled-gp --out runs/s
   autollmresearch report runs/micro
+  autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
+  autollmresearch show runs/smoke/simulate/trajectories.jsonl
 """
 
 
@@ -38,4 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
     study_commands.register(commands)
     run_command.register(commands)
     benchmark_command.register(commands)
+    train_command.register(commands)
+    show_command.register(commands)
     return parser

@@ -1,0 +1,80 @@
+"""`train` runs the steps of the training pipeline, one or all of them, as a recipe says."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
+
+STEPS = ("prior", "curate", "simulate", "distill", "reinforce")
+
+EPILOG = """steps, in this order; each reads what the ones before it left in RUN and writes RUN/STEP:
+  prior      learn from an expert on landscapes drawn at random       -> RUN/prior/checkpoint
+  curate     pair medium experiments with low ones                    -> RUN/curate/samples.jsonl
+  simulate   play them, keep and mend what reaches the best           -> RUN/simulate/trajectories.jsonl
+  distill    fine-tune on that                                        -> RUN/distill/checkpoint
+  reinforce  multi-turn GRPO with the environment's reward            -> RUN/reinforce/checkpoint
+  all        all of them
+
+High-fidelity experiments are locked: no step opens one.
+
+example, a few minutes on two cores:
+  autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
+  autollmresearch show runs/smoke/simulate/trajectories.jsonl
+  autollmresearch benchmark --methods agent:runs/smoke/reinforce/checkpoint,copy --level medium --out runs/smoke-medium
+
+It resumes: the same command goes on where it stopped, and a finished step is not run again. Several GPUs:
+  accelerate launch -m autollmresearch train distill --recipe recipes/qwen3-4b.yaml --out runs/qwen
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    p = commands.add_parser(
+        "train",
+        help="train an agent",
+        description="Train a language model to choose configurations: all steps of the pipeline, or one.",
+        epilog=EPILOG,
+    )
+    p.add_argument("step", choices=(*STEPS, "all"), metavar="STEP", help="which step to run (see below)")
+    p.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="YAML file with all settings")
+    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="directory of this training run")
+    add_progress(p)
+    add_format(p)
+    p.set_defaults(run=run_train, resume_hint="What was finished is kept: run the same command again to go on.")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    from autollmresearch.training.curate import samples
+    from autollmresearch.training.recipe import read_recipe
+    from autollmresearch.training.step import read_manifest
+
+    recipe = read_recipe(args.recipe)
+    list(samples(recipe.curate))  # what cannot be opened is said before hours of training, not after
+    steps = STEPS if args.step == "all" else (args.step,)
+    done: list[dict[str, Any]] = []
+    first = int(os.environ.get("RANK", "0")) == 0  # of the processes that a launcher started together
+    for name in steps:
+        getattr(import_module(f"autollmresearch.training.{name}"), name)(recipe, args.out, progress=args.progress)
+        manifest = read_manifest(args.out / name) if first else None
+        if manifest is not None:
+            done.append(manifest)
+            if args.format == "table":
+                print(_line(manifest), flush=True)
+    if first and args.format == "json":
+        print_json({"run": str(args.out), "steps": done})
+    return 0
+
+
+def _line(manifest: dict[str, Any]) -> str:
+    """A finished step in one line: what it counted, where a count is a plain number or text."""
+    counts = [f"{k.replace('_', ' ')} {_short(v)}" for k, v in manifest["counts"].items() if not isinstance(v, dict)]
+    return f"{manifest['step']:<10} {manifest['seconds']:.0f} s: {', '.join(counts)}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,168 @@
+"""Prior: before any real table, a model learns from an expert's episodes on drawn landscapes.
+
+It learns what the dialogue looks like, to read numbers, and how good configurations change with fidelity in general:
+unlimited cheap-to-expensive practice. From nothing (or a model that exists) to RUN/prior/checkpoint, with the rows it
+learned from in RUN/prior/rows.
+
+Rows are token ids in shards. Each depends on the settings, the tokenizer and the seed alone, so an interrupted run goes
+on with the next shard, and the number of workers changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autollmresearch.dialogue import Messages, Style
+from autollmresearch.policies.chat import Chat
+from autollmresearch.training.expert import ExpertSettings, play
+from autollmresearch.training.landscapes import LandscapeSettings, landscape, training_seed
+from autollmresearch.training.sft import CHECKPOINT, SftSettings, fine_tune
+from llmconfig_gym.description import require
+from llmconfig_gym.files import whole_directory, whole_file
+
+if TYPE_CHECKING:
+    import datasets
+
+    from autollmresearch.training.recipe import Recipe
+
+ROWS = "rows"
+TOKENIZER = "tokenizer"
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """How the prior is learned.
+
+    Attributes:
+        episodes: rows, one landscape each.
+        shard: rows of one file.
+        texts: episodes that a tokenizer from scratch is trained on.
+        workers: processes that make rows; no number depends on it.
+        landscapes: what is drawn.
+        expert: how it is played.
+        sft: the fine-tuning.
+    """
+
+    episodes: int = 100_000
+    shard: int = 2000
+    texts: int = 2000
+    workers: int = 1
+    landscapes: LandscapeSettings = field(default_factory=LandscapeSettings)
+    expert: ExpertSettings = field(default_factory=ExpertSettings)
+    sft: SftSettings = field(default_factory=SftSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "shard", "texts", "workers"):
+            require(getattr(self, name) >= 1, f"{name} is at least 1", getattr(self, name))
+
+
+def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
+    """Make rows and learn from them.
+
+    Raises:
+        StepProblem: no row is short enough, or the directory holds another run's files.
+        CheckpointProblem: the recipe's model cannot be loaded.
+    """
+    from autollmresearch.training.scratch import load_model, make_model
+    from autollmresearch.training.step import run_step
+
+    settings, style = recipe.prior, recipe.agent.style
+
+    def work(out: Path) -> dict[str, Any]:
+        with _first_process():
+            if recipe.model.path:
+                model, tokenizer = load_model(recipe.model)
+                if not (out / TOKENIZER).is_dir():
+                    with whole_directory(out / TOKENIZER) as temporary:
+                        tokenizer.save_pretrained(temporary)
+            else:
+                tokenizer = scratch_tokenizer(recipe, out / TOKENIZER)
+                model = make_model(recipe.model, tokenizer, recipe.seed)
+            rows = make_rows(settings, style, out, recipe.seed, progress=progress)
+        result = fine_tune(
+            model, tokenizer, rows, settings.sft, out, seed=recipe.seed, title="prior", progress=progress
+        )
+        recipe.agent.save(out / CHECKPOINT)
+        return {"episodes": settings.episodes, "parameters": int(model.num_parameters()), **asdict(result)}
+
+    decides = asdict(settings)
+    del decides["workers"]
+    made_of = {"model": asdict(recipe.model), "agent": asdict(recipe.agent), "prior": decides}
+    run_step(run, "prior", work, settings=made_of, inputs={}, seed=recipe.seed)
+
+
+def episode(settings: PriorSettings, style: Style, seed: int, index: int) -> tuple[Messages, list[bool]]:
+    """The `index`-th episode: its conversation, and for each answer whether it is learned from."""
+    drawn = training_seed(seed, index)
+    return play(landscape(drawn, settings.landscapes), style, settings.expert, np.random.default_rng([314, drawn]))
+
+
+def scratch_tokenizer(recipe: Recipe, path: Path) -> Any:
+    """The tokenizer of a model from scratch, made once and kept at `path`."""
+    from transformers import AutoTokenizer
+
+    from autollmresearch.training.scratch import make_tokenizer, suite_texts
+
+    if not path.is_dir():
+        played = [episode(recipe.prior, recipe.agent.style, recipe.seed, i)[0] for i in range(recipe.prior.texts)]
+        texts = ["\n".join(m["content"] for m in messages) for messages in played]
+        real = suite_texts(recipe.model.suites, recipe.agent.style)
+        with whole_directory(path) as temporary:
+            make_tokenizer(texts, recipe.model, real).save_pretrained(temporary)
+    return AutoTokenizer.from_pretrained(path)
+
+
+def make_rows(
+    settings: PriorSettings, style: Style, out: Path, seed: int, *, progress: bool = True
+) -> datasets.Dataset:
+    """Rows of all episodes, in order, encoded with the tokenizer at `out/tokenizer` and kept in `out/rows`."""
+    import datasets
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    (out / ROWS).mkdir(exist_ok=True)
+    starts = range(0, settings.episodes, settings.shard)
+    paths = [out / ROWS / f"{start // settings.shard:05d}.arrow" for start in starts]
+    bounds = [(start, min(start + settings.shard, settings.episodes)) for start in starts]
+    missing = [(path, *bound) for path, bound in zip(paths, bounds, strict=True) if not path.is_file()]
+    jobs = (delayed(_write_shard)(settings, style, out / TOKENIZER, seed, *job) for job in missing)
+    workers = min(settings.workers, max(1, len(missing)))
+    with tqdm(total=settings.episodes, desc="episodes", unit="episode", disable=not progress) as bar:
+        bar.update(settings.episodes - sum(b - a for _, a, b in missing))
+        for made in Parallel(n_jobs=workers, return_as="generator")(jobs):
+            bar.update(made)
+    return datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in paths])
+
+
+def _write_shard(
+    settings: PriorSettings, style: Style, tokenizer: Path, seed: int, path: Path, first: int, last: int
+) -> int:
+    """Rows `first` to `last` (not included) as an Arrow file with columns `input_ids` and `assistant_masks`."""
+    import pyarrow
+    from transformers import AutoTokenizer
+
+    chat = Chat(AutoTokenizer.from_pretrained(tokenizer))
+    rows = [chat.encode(*episode(settings, style, seed, index)) for index in range(first, last)]
+    columns = {
+        "input_ids": pyarrow.array([r.ids for r in rows], pyarrow.list_(pyarrow.int32())),
+        "assistant_masks": pyarrow.array([r.own for r in rows], pyarrow.list_(pyarrow.bool_())),
+    }
+    table = pyarrow.table(columns)
+    with whole_file(path) as temporary, pyarrow.ipc.new_stream(temporary, table.schema) as stream:
+        stream.write_table(table)
+    return len(rows)
+
+
+def _first_process() -> Any:
+    """Where a launcher started several processes, lets the first make the files and the others find them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    from accelerate import PartialState
+
+    return PartialState().main_process_first()

@@ -1,0 +1,87 @@
+"""What a trainer says while it trains: lines of `metrics.jsonl`, and one progress bar on standard error.
+
+Importing this module imports transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers.utils import logging
+
+from llmconfig_gym.files import write_text
+
+
+def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> None:
+    """Make a trainer write `metrics`, and show a bar if `progress`; nothing of its own on standard output."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every file it writes
+    for own in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(own)
+    trainer.add_callback(MetricsFile(metrics))
+    if progress:
+        trainer.add_callback(Bar(title))
+
+
+class MetricsFile(TrainerCallback):
+    """One JSON line per logged update. A run that goes on cuts off the lines after the checkpoint it goes on from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.started = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        kept = [m for m in read_metrics(self.path) if m["step"] <= state.global_step] if state.global_step else []
+        write_text(self.path, "".join(json.dumps(m) + "\n" for m in kept))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero or not logs:
+            return
+        told = {k: v for k, v in logs.items() if k != "num_tokens"}  # counts from where a run went on
+        line = {"step": state.global_step, **told, "seconds": round(time.monotonic() - self.started, 2)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a last line that was cut off is left out, and so is a file that does not exist."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+class Bar(TrainerCallback):
+    """One bar: updates done, with the last loss or reward beside it, and what goes with them."""
+
+    SHOWN = ("loss", "reward", "valid", "kl", "mean_token_accuracy")
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.bar: tqdm[Any] | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="update")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if self.bar is not None and logs:
+            shown = {k: float(logs[k]) for k in self.SHOWN if k in logs}
+            self.bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,295 @@
+"""Simulate: trajectories worth learning from (Guo et al., arXiv 2605.11518, section 4.2).
+
+On each curated sample the model of the prior step plays a number of episodes at a temperature. Those that reach the
+best configuration are kept. Where none does, the best of them is cut at its last or second-to-last trial, and the
+model, shown the best configuration, goes on towards it; what it then says is joined to what came before as if nothing
+had been shown. A sample on which this fails too is dropped, and counted.
+
+Writes RUN/simulate/trajectories.jsonl. A sample that is done is on disk whole; an interrupted run goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from autollmresearch.episode import Trajectory, Turn, run_episodes
+from autollmresearch.errors import StepProblem
+from autollmresearch.training.curate import SAMPLES, Sample, open_sample, read_samples
+from autollmresearch.training.expert import hint
+from autollmresearch.training.sft import CHECKPOINT, WORKING
+from autollmresearch.trajectories import from_dict, to_dict
+from llmconfig_gym.description import require
+from llmconfig_gym.files import append_lines, read_lines, write_text
+
+if TYPE_CHECKING:
+    from autollmresearch.evidence.records import Problem
+    from autollmresearch.policy import Policy
+    from autollmresearch.training.recipe import Recipe
+    from llmconfig_gym.experiment import Experiment
+
+TRAJECTORIES = "trajectories.jsonl"
+RECORDS = "records.jsonl"
+"""In the working directory: one line per finished sample."""
+
+Result: TypeAlias = Literal["kept", "continued", "failed"]
+
+
+@dataclass(frozen=True)
+class SimulateSettings:
+    """How to simulate.
+
+    Attributes:
+        rollouts: episodes per sample.
+        temperature: at which they are sampled, and continued.
+        keep: the most that are kept of one sample's episodes that reach the best configuration, best reward first.
+        continuations: tries to go on towards the best configuration where none reached it; the first that does is kept.
+        batch: episodes that advance together.
+    """
+
+    rollouts: int = 20
+    temperature: float = 0.8
+    keep: int = 4
+    continuations: int = 4
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("rollouts", "keep", "batch"):
+            require(getattr(self, name) >= 1, f"{name} is at least 1", getattr(self, name))
+        require(self.continuations >= 0, "continuations is at least 0", self.continuations)
+        require(self.temperature > 0, "temperature is more than 0: rollouts must differ", self.temperature)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What came of one sample.
+
+    Attributes:
+        task: of its target.
+        result: whether rollouts were `kept`, one was `continued`, or all `failed`.
+        reached: rollouts that reached the best configuration.
+        trajectories: what is learned from.
+    """
+
+    task: str
+    result: Result
+    reached: int
+    trajectories: tuple[Trajectory, ...]
+
+
+def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
+    """Simulate on RUN/curate/samples.jsonl with RUN/prior/checkpoint.
+
+    Raises:
+        StepProblem: an input is missing, or no sample gave a trajectory.
+        LockedExperiment: a sample is on a high experiment.
+    """
+    from autollmresearch.policies.causal_lm import CausalLMPolicy
+    from autollmresearch.training.step import one_process, run_step
+
+    one_process("simulate")
+    checkpoint, path = run / "prior" / CHECKPOINT, run / "curate" / SAMPLES
+
+    def work(out: Path) -> dict[str, Any]:
+        samples = read_samples(path)
+        policy = CausalLMPolicy.load(str(checkpoint), temperature=recipe.simulate.temperature)
+        done = simulate_all(policy, samples, recipe.simulate, out / WORKING, seed=recipe.seed, progress=progress)
+        trajectories = [t for s in done for t in s.trajectories]
+        if not trajectories:
+            raise StepProblem(
+                f"none of {len(done)} samples gave a trajectory: no rollout and no continuation reached a best "
+                "configuration; train the prior longer, or raise simulate.rollouts, simulate.continuations or "
+                f"curate.budgets, then remove {out}"
+            )
+        write_text(out / TRAJECTORIES, "".join(json.dumps(to_dict(t)) + "\n" for t in trajectories))
+        return counts(done)
+
+    run_step(
+        run,
+        "simulate",
+        work,
+        settings={"simulate": asdict(recipe.simulate)},
+        inputs={"checkpoint": checkpoint, "samples": path},
+        seed=recipe.seed,
+    )
+
+
+def simulate_all(
+    policy: Policy,
+    samples: Sequence[Sample],
+    settings: SimulateSettings,
+    working: Path,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+) -> list[Simulated]:
+    """What comes of each sample, in order; samples whose records are in `working` already are not simulated again."""
+    from tqdm import tqdm
+
+    records = working / RECORDS
+    done = [_from_line(line) for line in read_lines(records)] if records.is_file() else []
+    step = max(1, settings.batch // settings.rollouts)
+    with tqdm(total=len(samples), initial=len(done), unit="sample", desc="simulate", disable=not progress) as bar:
+        while len(done) < len(samples):
+            made = simulate_some(policy, samples[len(done) : len(done) + step], settings, seed=seed)
+            append_lines(records, [_to_line(s) for s in made])
+            done += made
+            tally = Counter(s.result for s in done)
+            bar.set_postfix({k: tally[k] for k in ("kept", "continued", "failed")}, refresh=False)
+            bar.update(len(made))
+    return done
+
+
+def simulate_some(
+    policy: Policy, samples: Sequence[Sample], settings: SimulateSettings, *, seed: int = 0
+) -> list[Simulated]:
+    """What comes of each sample; all rollouts advance together, then all continuations."""
+    opened = [open_sample(s) for s in samples]
+    rolled = _grouped(
+        settings.rollouts, run_episodes(policy, *_episodes(samples, opened, settings.rollouts, seed, "rollout"))
+    )
+    reached = [[t for t in ts if reaches(t, e)] for ts, (e, _) in zip(rolled, opened, strict=True)]
+    lost = [i for i, found in enumerate(reached) if not found]
+    continued = _continue(policy, [(samples[i], opened[i], rolled[i]) for i in lost], settings, seed)
+    joined = dict(zip(lost, continued, strict=True))
+    result = []
+    for i, (target, _) in enumerate(opened):
+        trajectories = _distinct(reached[i], settings.keep) or joined[i]
+        kind: Result = "kept" if reached[i] else "continued" if trajectories else "failed"
+        result.append(Simulated(target.task, kind, len(reached[i]), tuple(trajectories)))
+    return result
+
+
+def reaches(trajectory: Trajectory, target: Experiment) -> bool:
+    """Whether one of its trials gave the best value of the table."""
+    told = [t.outcome.value for t in trajectory.turns if t.outcome.value is not None]
+    return any(target.metric.sign * value <= target.best for value in told)
+
+
+def best_hint(target: Experiment) -> str:
+    """What a model is shown to go on towards the best configuration, in the words that it knows from the prior."""
+    return hint(target.pool.config(int(np.argmin(target.losses))))
+
+
+def locally_best(trajectories: Sequence[Trajectory], target: Experiment) -> Trajectory:
+    """The trajectory whose best trial is best; of equal ones that with the higher reward, then the first."""
+
+    def loss(t: Trajectory) -> float:
+        told = [turn.outcome.value for turn in t.turns if turn.outcome.value is not None]
+        return min((target.metric.sign * value for value in told), default=float("inf"))
+
+    return min(trajectories, key=lambda t: (loss(t), -t.reward))
+
+
+def joined(prefix: Sequence[Turn], trajectory: Trajectory, told: str) -> Trajectory:
+    """A continued trajectory as if nothing had been shown: the hint is taken out of what was read.
+
+    Its turns lose their token ids, for those read the hint; the conversation is encoded anew from its text.
+    """
+    turns = [
+        replace(
+            turn, proposal=replace(turn.proposal, prompt=turn.proposal.prompt.removesuffix(f"\n{told}"), tokens=None)
+        )
+        for turn in (*prefix, *trajectory.turns[len(prefix) :])
+    ]
+    return replace(trajectory, turns=tuple(turns))
+
+
+def counts(done: Sequence[Simulated]) -> dict[str, Any]:
+    """Samples, trajectories and results, in all and by task."""
+
+    def tally(some: Iterable[Simulated]) -> dict[str, int]:
+        chosen = list(some)
+        results = Counter(s.result for s in chosen)
+        return {
+            "samples": len(chosen),
+            **{k: results[k] for k in ("kept", "continued", "failed")},
+            "rollouts_that_reached": sum(s.reached for s in chosen),
+            "trajectories": sum(len(s.trajectories) for s in chosen),
+        }
+
+    by_task: dict[str, list[Simulated]] = defaultdict(list)
+    for s in done:
+        by_task[s.task].append(s)
+    return {**tally(done), "by_task": {task: tally(some) for task, some in sorted(by_task.items())}}
+
+
+def _continue(
+    policy: Policy,
+    failed: Sequence[tuple[Sample, tuple[Experiment, Problem], Sequence[Trajectory]]],
+    settings: SimulateSettings,
+    seed: int,
+) -> list[list[Trajectory]]:
+    """For each sample on which all rollouts failed, the continued trajectory, or none."""
+    if not failed or settings.continuations == 0:
+        return [[] for _ in failed]
+    samples, opened = [f[0] for f in failed], [f[1] for f in failed]
+    prefixes, hints = [], []
+    for sample, (target, _), trajectories in failed:
+        best = locally_best(trajectories, target)
+        cut = 1 + _seed(sample, seed, "cut", 0) % 2  # its last trial, or its second-to-last
+        prefixes += [best.turns[: max(0, len(best.turns) - cut)]] * settings.continuations
+        hints += [best_hint(target)] * settings.continuations
+    episodes = run_episodes(
+        policy,
+        *_episodes(samples, opened, settings.continuations, seed, "continuation"),
+        prefixes=prefixes,
+        hints=hints,
+    )
+    made = [joined(p, t, h) for p, t, h in zip(prefixes, episodes, hints, strict=True)]
+    groups = zip(
+        _grouped(settings.continuations, made), _grouped(settings.continuations, prefixes), opened, strict=True
+    )
+    return [
+        [t for t in ts if reaches(t, target) and not _speaks_of_hint(t.turns[len(ps[0]) :])][:1]
+        for ts, ps, (target, _) in groups
+    ]
+
+
+def _speaks_of_hint(turns: Sequence[Turn]) -> bool:
+    """Whether the model says that it was shown something, which it must not learn to say."""
+    return any("hint" in str(turn.proposal.config).lower() for turn in turns)
+
+
+def _episodes(
+    samples: Sequence[Sample], opened: Sequence[tuple[Experiment, Problem]], each: int, seed: int, what: str
+) -> tuple[list[Experiment], list[Problem], list[int]]:
+    """Targets, problems and seeds of `each` episodes per sample."""
+    experiments = [e for e, _ in opened for _ in range(each)]
+    problems = [p for _, p in opened for _ in range(each)]
+    return experiments, problems, [_seed(s, seed, what, i) for s in samples for i in range(each)]
+
+
+def _seed(sample: Sample, seed: int, what: str, number: int) -> int:
+    """Another for every sample and episode, whatever else is simulated and wherever a suite lies."""
+    ids = ["/".join(id_.split("/")[-2:]) for id_ in (sample.target, *sample.cheaper)]
+    return zlib.crc32(json.dumps([seed, ids, sample.protocol, sample.budget, sample.seed, what, number]).encode())
+
+
+def _distinct(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
+    """The best by reward; of those in which the same was said, one."""
+    ordered = sorted(trajectories, key=lambda t: -t.reward)
+    said = {tuple(str(turn.proposal.config) for turn in t.turns): t for t in reversed(ordered)}
+    return [t for t in ordered if any(t is kept for kept in said.values())][:most]
+
+
+def _grouped(each: int, items: Sequence[Any]) -> list[list[Any]]:
+    return [list(items[i : i + each]) for i in range(0, len(items), each)]
+
+
+def _to_line(done: Simulated) -> str:
+    return json.dumps(
+        {**asdict(replace(done, trajectories=())), "trajectories": [to_dict(t) for t in done.trajectories]}
+    )
+
+
+def _from_line(line: str) -> Simulated:
+    data: Mapping[str, Any] = json.loads(line)
+    return Simulated(**{**data, "trajectories": tuple(from_dict(t) for t in data["trajectories"])})

@@ -1,0 +1,106 @@
+"""Distillation: rows are the sampled ids where there are such, else the text encoded, and the agent's words learned."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autollmresearch.dialogue import Style, action
+from autollmresearch.episode import Trajectory, Turn
+from autollmresearch.errors import StepProblem
+from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
+from autollmresearch.policies.chat import Chat
+from autollmresearch.policy import Proposal, Tokens
+from autollmresearch.training.distill import DistillSettings, distill, encode, messages
+from autollmresearch.training.recipe import Recipe
+from autollmresearch.training.sft import SftSettings
+from autollmresearch.training.step import read_manifest
+from autollmresearch.trajectories import append_trajectories
+from llmconfig_gym.experiment import Outcome
+
+QUICK = SftSettings(epochs=8, batch_size=4, learning_rate=1e-2)
+
+
+def played(*turns: tuple[str, str]) -> Trajectory:
+    """An episode in which this was read and said."""
+    made = [Turn(Proposal(said, prompt=read), Outcome("measured", {"x": 1}, 2.0), 0.5) for read, said in turns]
+    return Trajectory("lines/x", len(made), 0, tuple(made))
+
+
+@pytest.fixture
+def tokenizer(tiny_tokenizer: Callable[..., Any]) -> Any:
+    return tiny_tokenizer()
+
+
+@pytest.fixture
+def run(tokenizer: Any, tiny_model: Callable[..., Any], tmp_path: Path) -> Path:
+    """A training run up to its simulation."""
+    checkpoint = tmp_path / "run" / "prior" / "checkpoint"
+    tokenizer.save_pretrained(checkpoint)
+    tiny_model(tokenizer).save_pretrained(checkpoint)
+    AgentSettings(Style(top=2), max_new_tokens=9).save(checkpoint)
+    trajectories = [played(("Task?", action({"x": i % 2}, "so")), ("2.5", action({"x": 3}))) for i in range(8)]
+    append_trajectories(tmp_path / "run" / "simulate" / "trajectories.jsonl", trajectories)
+    return tmp_path / "run"
+
+
+def test_a_joined_trajectory_is_encoded_from_its_text(tokenizer: Any) -> None:
+    trajectory = played(("read one", "said one"), ("read two", "said two"))
+    (row,) = encode([trajectory], Chat(tokenizer))
+    assert tokenizer.decode(row.ids) == (
+        "<|user|>read one<|end|><|assistant|>said one<|end|><|user|>read two<|end|><|assistant|>said two<|end|>"
+    )
+    assert tokenizer.decode([i for i, own in zip(row.ids, row.own, strict=True) if own]) == (
+        "said one<|end|>said two<|end|>"
+    )
+    assert [m["role"] for m in messages(trajectory)] == ["user", "assistant"] * 2
+
+
+def test_sampled_ids_are_never_made_again_from_text(tokenizer: Any) -> None:
+    one, two = (Tokens((1, 2), (3, 4), (0.0, 0.0)), Tokens((5,), (6, 7, 8), (0.0,) * 3))
+    trajectory = played(("read one", "said one"), ("read two", "said two"))
+    sampled = replace(
+        trajectory,
+        turns=tuple(
+            replace(turn, proposal=replace(turn.proposal, tokens=tokens))
+            for turn, tokens in zip(trajectory.turns, (one, two), strict=True)
+        ),
+    )
+    (row,) = encode([sampled], Chat(tokenizer))
+    assert row.ids == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert row.own == [False, False, True, True, False, True, True, True]
+    mixed = replace(sampled, turns=(sampled.turns[0], trajectory.turns[1]))
+    assert encode([mixed], Chat(tokenizer)) == encode([trajectory], Chat(tokenizer))
+
+
+def test_a_run_s_trajectories_are_learned(run: Path) -> None:
+    recipe = Recipe(distill=DistillSettings(QUICK))
+    distill(recipe, run, progress=False)
+    manifest = read_manifest(run / "distill")
+    assert manifest is not None
+    assert manifest["counts"]["rows"] == 8
+    assert manifest["counts"]["updates"] == 16
+    assert manifest["counts"]["loss"] < 3.5
+    assert set(manifest["inputs"]) == {"checkpoint", "trajectories"}
+    policy = CausalLMPolicy.load(str(run / "distill" / "checkpoint"))
+    assert policy.settings == AgentSettings(Style(top=2), max_new_tokens=9)
+    assert sorted(p.name for p in (run / "distill").iterdir()) == [
+        ".lock",
+        "checkpoint",
+        "manifest.json",
+        "metrics.jsonl",
+    ]
+
+
+def test_rows_that_are_all_too_long_are_said_to_be(run: Path) -> None:
+    recipe = Recipe(distill=DistillSettings(replace(QUICK, max_length=10)))
+    with pytest.raises(StepProblem, match="no row to learn from: 8 rows are longer than max_length 10"):
+        distill(recipe, run, progress=False)
+
+
+def test_without_a_simulation_it_says_what_to_run(run: Path) -> None:
+    (run / "simulate" / "trajectories.jsonl").unlink()
+    with pytest.raises(StepProblem, match="make it first: autollmresearch train simulate"):
+        distill(Recipe(), run, progress=False)
