@@ -1,8 +1,8 @@
 """From scratch: a tokenizer that keeps digits apart, and a causal language model small enough for a processor.
 
 The tokenizer is a byte-level BPE: any text encodes and decodes exactly. Every digit is a token and so is an exponent
-(`e-3`), so that a small model can see sizes; sentences that stand in many prompts are one token each, so that a prompt is
-mostly numbers and names.
+(`e-3`), so that a small model can see sizes; sentences that stand in many prompts are one token each, so that a prompt
+is mostly numbers and names.
 """
 
 from __future__ import annotations

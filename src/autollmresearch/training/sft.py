@@ -196,6 +196,8 @@ def fine_tune(
 def save(trainer: Any, path: Path) -> None:
     """The trainer's model and tokenizer as a directory, whole or not at all; all processes call it together."""
     temporary = path.with_name(f".{path.name}.new")
+    if trainer.is_world_process_zero():
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed here
     trainer.save_model(str(temporary))
     if trainer.is_world_process_zero():
         (temporary / "training_args.bin").unlink(missing_ok=True)  # a pickle; a checkpoint has none

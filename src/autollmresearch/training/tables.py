@@ -64,8 +64,9 @@ class Settings:
         fits = self.kinds and set(self.kinds) <= set(known) and all(w > 0 for w in self.kinds.values())
         require(fits, f"kinds maps some of {', '.join(known)} to positive weights", self.kinds)
         for name in ("parameters", "levels", "sources", "cheaper", "outcomes", "octaves", "noise"):
-            low, high = getattr(self, name)
-            require(0 < low <= high, f"{name} is a least and a most, both more than 0", (low, high))
+            pair = getattr(self, name)
+            fits = len(pair) == 2 and 0 < pair[0] <= pair[1]
+            require(fits, f"{name} is a least and a most, both more than 0", pair)
         require(self.levels[0] >= 2, "a setting has at least 2 levels", self.levels)
         require(self.sources[0] >= 2, "a mixture has at least 2 sources", self.sources)
         require(self.budgets and min(self.budgets) >= 1, "budgets are numbers of trials, at least 1", self.budgets)
