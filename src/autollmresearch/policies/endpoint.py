@@ -101,8 +101,12 @@ class EndpointPolicy:
 
     @property
     def url(self) -> str:
-        """The server's address."""
-        return self.base_url or os.environ.get(BASE_URL, "").strip() or OPENAI
+        """The server's address. Raises `EndpointProblem` if it is none."""
+        url = self.base_url or os.environ.get(BASE_URL, "").strip() or OPENAI
+        if not is_address(url):
+            shown = url.rpartition("@")[2]  # a password is not shown
+            raise EndpointProblem(f"{shown!r} is no address of a server; expected one such as http://localhost:8000/v1")
+        return url
 
     @property
     def host(self) -> str:
@@ -110,7 +114,11 @@ class EndpointPolicy:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
     def identity(self) -> dict[str, str]:
-        """What decides its answers beside the options: the model's name and the server."""
+        """What decides its answers beside the options: the model's name and the server.
+
+        Raises:
+            EndpointProblem: the environment names no server's address.
+        """
         return {"model": self.model, "host": self.host}
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
@@ -120,9 +128,6 @@ class EndpointPolicy:
             EndpointProblem: the server refuses or keeps failing.
         """
         key = self._key()
-        if urlsplit(self.url).scheme not in ("http", "https"):
-            shown = self.url.rpartition("@")[2]
-            raise EndpointProblem(f"{shown!r} is no address of a server; expected one such as http://localhost:8000/v1")
         messages = [conversation(state, self.style) for state in states]
         seeds = [int(state.rng().integers(2**31)) for state in states]
         return _run(self._ask_all(messages, seeds, key))
@@ -223,8 +228,8 @@ class EndpointPolicy:
 
     def _wait(self, attempt: int, after: float | None) -> float:
         """Seconds before the next attempt: what the server asks for, else a pause that doubles, less some by chance."""
-        if after is not None:
-            return max(0.0, after)
+        if after is not None and after > 0:
+            return after
         return min(self.pause * 2.0**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
 
 
@@ -235,6 +240,15 @@ class _Failure:
     what: str
     again: bool = True
     after: float | None = None
+
+
+def is_address(url: str) -> bool:
+    """Whether this can be a server's base URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # brackets that do not match, a port that is no number
+        return False
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from autollmresearch.dialogue import Style
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.agent import AgentPolicy
-from autollmresearch.policies.endpoint import EndpointPolicy
+from autollmresearch.policies.endpoint import EndpointPolicy, is_address
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,7 @@ def _switch(text: str) -> bool:
 
 
 def _address(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc or url.query:
+    if not is_address(text) or "@" in text or "?" in text:
         raise ValueError
     return text
 

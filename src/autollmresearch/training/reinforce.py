@@ -12,6 +12,7 @@ RUN/reinforce gets `checkpoint/`, `trajectories.jsonl` and `metrics.jsonl`.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -186,7 +187,10 @@ def train(
     trainer.add_callback(TrajectoriesKept(out / TRAJECTORIES, settings.epochs))
     report(trainer, out / METRICS, "reinforce", progress=progress)
     last = last_checkpoint(out / WORKING)
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with warnings.catch_warnings():
+        # TRL 1.16 asks transformers 5.24 under a name that it is going to drop.
+        warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     unwrapped = trainer.accelerator.unwrap_model(trainer.model)
     if "ref" in getattr(unwrapped, "peft_config", {}):
         unwrapped.delete_adapter("ref")  # TRL's copy of the adapter that was started from
@@ -208,11 +212,9 @@ def make_trainer(
 
     Its data set is the slots in order, as text, because TRL's `rollout_func` is given nothing but prompts.
     """
-    import warnings
-
     import torch
     from datasets import Dataset
-    from trl import GRPOConfig
+    from trl.trainer.grpo_config import GRPOConfig
 
     from autollmresearch.training.grpo import GroupTrainer
 
@@ -258,6 +260,7 @@ def make_trainer(
         dataloader_pin_memory=False,
         use_cpu=not torch.accelerator.is_available(),  # or processes launched on CPU would not know of each other
         disable_tqdm=True,
+        log_level="error",
     )
     slots = Dataset.from_dict({"prompt": [str(i) for i in range(settings.steps * settings.samples)]})
     with warnings.catch_warnings():

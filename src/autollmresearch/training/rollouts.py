@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
-from trl.models import unwrap_model_for_generation
+from trl.models.utils import unwrap_model_for_generation
 
 from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.evidence.records import Problem

@@ -258,9 +258,11 @@ def test_pauses_double_less_some_by_chance(server: Any, state: State, pauses: li
 def test_a_server_that_says_when_to_come_back_is_obeyed(
     server: Any, says: Says, state: State, pauses: list[float]
 ) -> None:
-    server.script = [(429, {}, {"retry-after": "7"}), (503, {}, {"retry-after": "0.25"}), says(GOOD)]
-    POLICY.propose([state])
-    assert pauses == [7.0, 0.25]
+    asked = ["7", "0.25", "0", "-3"]
+    server.script = [*((429, {}, {"retry-after": wait}) for wait in asked), says(GOOD)]
+    replace(POLICY, retries=4, pause=1.0).propose([state])
+    assert pauses[:2] == [7.0, 0.25]
+    assert 2 <= pauses[2] <= 4 <= pauses[3] <= 8, "no pause asked for is no reason to make none"
 
 
 def test_a_server_that_wants_an_hour_of_peace_is_not_waited_for(server: Any, state: State, pauses: list[float]) -> None:
@@ -327,9 +329,19 @@ def test_a_server_that_is_not_there_is_a_typed_error(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(EndpointProblem, match=r"m at 127.0.0.1:9 gave no answer \(attempts: 3\)"):
         replace(POLICY, base_url="http://127.0.0.1:9/v1").propose([state])
-    for nowhere in ("localhost:8000", "file:///etc/passwd", "http"):
-        with pytest.raises(EndpointProblem, match="is no address of a server"):
-            replace(POLICY, base_url=nowhere).propose([state])
+
+
+@pytest.mark.parametrize(
+    "nowhere", ["localhost:8000", "file:///etc/passwd", "http", "http://[::1/v1", "http://h:port/v1", "me:pw22@h/v1"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, state: State, nowhere: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", nowhere)
+    for use in (lambda: POLICY.propose([state]), POLICY.identity):
+        with pytest.raises(EndpointProblem, match="is no address of a server; expected one such as") as caught:
+            use()
+        assert "pw22" not in str(caught.value)
 
 
 def test_without_key_openai_is_not_asked_and_ones_own_server_is(

@@ -15,9 +15,30 @@ import pytest
 from autollmresearch.benchmark.report import write_report
 from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
+from autollmresearch.dialogue import Style, action
+from autollmresearch.policies.causal_lm import AgentSettings
+from autollmresearch.training.scratch import ModelSettings, make_model, make_tokenizer
+from autollmresearch.training.thoughts import PHRASES
 
 PATIENCE = 120.0
 """Seconds for the server to start: it imports torch and reads the weights first."""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as training makes one from scratch, with random weights large enough for answers to differ."""
+    settings = ModelSettings(layers=1, width=48, heads=4, key_heads=2, mlp=64, vocabulary=512, context=8000)
+    tokenizer = make_tokenizer(
+        [*PHRASES, action({"lr": 1e-3, "batch_size": 64}), "Target: loss, lower is better."], settings
+    )
+    model = make_model(settings, tokenizer, seed=1)
+    for weights in model.parameters():
+        weights.data *= 6
+    path = tmp_path_factory.mktemp("checkpoints") / "scratch"
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    AgentSettings(Style(top=2), max_new_tokens=16, context=8000).save(path)
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +32,6 @@ from autollmresearch.training.vllm import VllmDecoder
 from autollmresearch.trajectories import read_trajectories
 from llmconfig_gym.errors import InvalidDescription
 from llmconfig_gym.experiment import Experiment, Outcome
-
-# TRL 1.16 asks transformers 5.24 under a name that it is going to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 
 QUICK = ReinforceSettings(
     steps=4, samples=2, group=3, micro_batch=2, temperature=0.9, save_every=1, learning_rate=1e-2, episode_tokens=900
@@ -76,6 +74,8 @@ def metrics(out: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if not k.endswith(timed)} for line in lines]
 
 
+# TRL 1.16 asks transformers 5.24 under a name that it is going to drop.
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 def test_sampled_log_probabilities_are_those_the_trainer_computes(
     tmp_path: Path,
     tokenizer: Any,
@@ -130,11 +130,15 @@ def test_an_interrupted_run_ends_where_a_whole_one_does(
     from safetensors.torch import load_file
 
     a, b = (load_file(tmp_path / name / "checkpoint" / "model.safetensors") for name in ("whole", "cut"))
-    for name, weights in load_file(tmp_path / "whole" / "checkpoint" / "model.safetensors").items():
+    for name, weights in a.items():
         torch.testing.assert_close(b[name], weights, rtol=0, atol=0)
-        torch.testing.assert_close(a[name], weights, rtol=0, atol=0)
     assert written(tmp_path / "cut") == written(tmp_path / "whole")
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    shutil.rmtree(tmp_path / "cut" / "checkpoint")  # killed after the last step, before the agent was saved
+    train(tiny_model(tokenizer), tokenizer, cut_off, agent, QUICK, tmp_path / "cut", progress=False)
+    assert written(tmp_path / "cut") == written(tmp_path / "whole")
+    for name, weights in load_file(tmp_path / "cut" / "checkpoint" / "model.safetensors").items():
+        torch.testing.assert_close(a[name], weights, rtol=0, atol=0)
     start = tiny_model(tokenizer).state_dict()
     assert any(not torch.equal(start[name], b[name]) for name in b), "something was learned"
 
@@ -202,6 +206,21 @@ def test_adapters_are_trained_and_nothing_else(
     again, _ = load(checkpoint)
     assert again.peft_config.keys() == {"default"}
 
+    def cut_off(slot: int) -> tuple[Experiment, Problem]:
+        if slot == 2:
+            raise KeyboardInterrupt
+        return open_slot(slot)
+
+    longer = replace(settings, steps=2)
+    train(load(tmp_path / "distilled")[0], tokenizer, open_slot, agent, longer, tmp_path / "whole", progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(load(tmp_path / "distilled")[0], tokenizer, cut_off, agent, longer, tmp_path / "cut", progress=False)
+    train(load(tmp_path / "distilled")[0], tokenizer, open_slot, agent, longer, tmp_path / "cut", progress=False)
+    assert metrics(tmp_path / "whole")[1]["kl"] > 0
+    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    whole, cut = (load_file(tmp_path / n / "checkpoint" / "adapter_model.safetensors") for n in ("whole", "cut"))
+    assert all(torch.equal(whole[k], cut[k]) for k in whole)
+
 
 def test_slots_are_samples_in_turn_and_unseen_tasks() -> None:
     settings = replace(QUICK, prior_share=0.5, budgets=(2, 4))
@@ -266,3 +285,18 @@ def test_vllm_writes_as_the_decoder_does() -> None:
     assert second.ids == (1, 7, 9)
     assert second.logprobs == pytest.approx((-0.5, float("nan"), -0.25), nan_ok=True)
     assert decoder.write([], None, temperature=1.0, limits=[]) == []
+
+
+def test_what_is_rewarded_is_done_more_often(
+    tmp_path: Path,
+    tokenizer: Any,
+    tiny_model: Callable[..., Any],
+    open_slot: Callable[[int], tuple[Experiment, Problem]],
+    agent: Callable[[Any], CausalLMPolicy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rollouts, "reward", earned)
+    settings = replace(QUICK, steps=15, group=8, micro_batch=16, save_every=100, learning_rate=2e-2)
+    train(tiny_model(tokenizer), tokenizer, open_slot, agent, settings, tmp_path, progress=False)
+    rewards = [line["reward"] for line in metrics(tmp_path)]
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.2, rewards
