@@ -16,9 +16,9 @@ from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
 )
-from transformers.utils import logging
 
 from autollmresearch.errors import InvalidRecipe
+from autollmresearch.training.checkpoints import quiet
 from llmconfig_gym.files import write_text
 
 
@@ -33,7 +33,7 @@ def check_reporter(name: str) -> None:
 
 def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> None:
     """Make a trainer write `metrics`, and show a bar if `progress`; nothing of its own on standard output."""
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every file it writes
+    quiet()
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)
     trainer.add_callback(MetricsFile(metrics))

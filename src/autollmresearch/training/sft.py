@@ -166,6 +166,7 @@ def fine_tune(
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=False,
         disable_tqdm=True,
         log_level="error",
