@@ -226,17 +226,19 @@ def _prepared(
 ) -> tuple[datasets.Dataset, list[int], int, int]:
     """Rows as a data set without those that are too long, their lengths, their labels, and how many were too long."""
     import datasets
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if not isinstance(rows, datasets.Dataset):
         columns = {"input_ids": [r.ids for r in rows], "assistant_masks": [r.own for r in rows]}
         rows = datasets.Dataset.from_dict(columns)
-    table = rows.with_format("arrow")[:]
-    lengths = pc.list_value_length(table["input_ids"]).to_pylist()
+    lengths: list[int] = []
+    own = 0
+    for some in rows.with_format("arrow").iter(10_000) if len(rows) else ():  # a part at a time: there may be millions
+        tokens = pc.list_value_length(some["input_ids"])
+        masks = pc.list_flatten(some["assistant_masks"].filter(pc.less_equal(tokens, max_length)))
+        own += pc.sum(pc.cast(masks, "int64")).as_py() or 0
+        lengths += tokens.to_pylist()
     kept = [i for i, n in enumerate(lengths) if n <= max_length]
-    masks = pc.list_flatten(table["assistant_masks"].take(pa.array(kept, "int64")))
-    own = pc.sum(pc.cast(masks, "int64")).as_py() or 0
     data = rows if len(kept) == len(lengths) else rows.select(kept)
     return data, [lengths[i] for i in kept], own, len(lengths) - len(kept)
 
