@@ -1,10 +1,13 @@
-"""Methods by name: `random`, `tpe:startup=3`, `pooled-gp`, ... -> a policy.
+"""Methods by name: `random`, `tpe:startup=3`, `agent:runs/a/checkpoint`, `endpoint:MODEL,temperature=0.8` -> a policy.
 
-A name may be followed by options, `name:key=value,key=value`; they are the fields of the policy's dataclass.
+A name may be followed by options, `name:key=value,key=value`; they are the fields of the policy's dataclass. Language
+models come in two kinds, `agent:PATH` and `endpoint:MODEL`; the path or model is all that stands between the first
+colon and the first comma, so it may hold anything but a comma, and options follow after it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -18,6 +21,7 @@ from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
+from autollmresearch.policies.named import MODELS, make_model
 from autollmresearch.policy import Policy
 
 METHODS: Mapping[str, Callable[..., Policy]] = {
@@ -36,15 +40,18 @@ DEFAULT = (
 )
 """The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
 
+KNOWN = (*METHODS, *(f"{name}:{model.argument}" for name, model in MODELS.items()))
+
 
 def split_methods(text: str) -> list[str]:
     """Method names from a comma-separated list, in which `key=value` belongs to the method before it.
 
-    `tpe:startup=3,points=5,random` -> `tpe:startup=3,points=5` and `random`.
+    `tpe:startup=3,points=5,random` -> `tpe:startup=3,points=5` and `random`. The value of an option may hold a colon,
+    as addresses do; what has its first colon before its first `=` is a method.
     """
     names: list[str] = []
     for part in text.split(","):
-        if "=" in part and ":" not in part and names:
+        if names and re.match("[^:]*=", part):
             names[-1] += f",{part}"
         else:
             names.append(part)
@@ -56,14 +63,26 @@ def make_policy(name: str) -> Policy:
 
     Raises:
         UnknownMethod: no such method or option, or a value of the wrong type; the message names what is known.
+        CheckpointProblem, MissingExtra: a language model is not there, or what it needs is not installed.
     """
-    base, _, options = name.partition(":")
+    base, _, rest = name.partition(":")
+    if base in MODELS:
+        return make_model(name)
     if base not in METHODS:
-        close = get_close_matches(base, METHODS, n=1, cutoff=0.5)
+        close = get_close_matches(base, (*METHODS, *MODELS), n=1, cutoff=0.5)
         advice = f"did you mean {close[0]!r}? " if close else ""
-        raise UnknownMethod(f"no method is called {base!r}; {advice}known: {', '.join(METHODS)}")
+        raise UnknownMethod(f"no method is called {base!r}; {advice}known: {', '.join(KNOWN)}")
     factory = METHODS[base]
-    return factory(**_options(name, options, factory))
+    return factory(**_options(name, rest, factory))
+
+
+def identity(name: str) -> dict[str, str]:
+    """What a method is beside its name and options: the files of a checkpoint, the server of an endpoint.
+
+    Raises:
+        CheckpointProblem: a checkpoint cannot be read. Also what `make_policy` raises.
+    """
+    return make_model(name).identity() if name.partition(":")[0] in MODELS else {}
 
 
 def _options(name: str, text: str, factory: Callable[..., Policy]) -> dict[str, Any]:

@@ -272,6 +272,9 @@ def frame_of() -> Callable[..., pd.DataFrame]:
                     "cumulative_regret": values[e, s, : t + 1].sum(),
                     "within_noise": bool(regret < 0.1),
                     "seconds": 0.5,
+                    "read_tokens": 0,
+                    "written_tokens": 0,
+                    "cost": 0.0,
                 }
                 rows.append({**row, **columns})
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"within_noise": "boolean"})
@@ -333,3 +336,16 @@ def tiny_model(tiny_tokenizer: Any) -> Any:
     model = LlamaForCausalLM(config).eval()
     model.model.embed_tokens.weight.data[tiny_tokenizer.eos_token_id] *= 3  # so that some answers end early
     return model
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_model: Any, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the tiny model, as `agent:PATH` takes it. A test that changes it copies it first."""
+    from autollmresearch.dialogue import Style
+    from autollmresearch.policies.causal_lm import AgentSettings
+
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    tiny_model.save_pretrained(path)
+    tiny_tokenizer.save_pretrained(path)
+    AgentSettings(Style(top=2), max_new_tokens=16, context=8000).save(path)
+    return path

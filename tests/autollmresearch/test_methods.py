@@ -14,7 +14,7 @@ from autollmresearch.errors import UnknownMethod
 from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
-KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst"
+KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, agent:PATH, endpoint:MODEL"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
 FLOOR = 1e-4
 """Regrets below this are drawn at it: a logarithmic axis has no zero."""
+LABEL = 30
+"""Characters of a method's name on one line of the legend: names with paths are long."""
 
 
 def style(method: str, position: int) -> dict[str, str]:
@@ -38,12 +41,14 @@ def regret_curves(group: Group) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    labels = ["\n".join(textwrap.wrap(m.method, LABEL, drop_whitespace=False)) for m in group.methods]
+    lines = sum(label.count("\n") + 1 for label in labels)
+    figure = Figure(figsize=(7.2, max(4.2, 0.8 + 0.18 * lines)), layout="constrained")
     axes = figure.add_subplot()
     trials = np.arange(1, group.budget + 1)
-    for position, m in enumerate(group.methods):
+    for position, (m, label) in enumerate(zip(group.methods, labels, strict=True)):
         look = style(m.method, position)
-        axes.plot(trials, np.maximum(m.regret, FLOOR), label=m.method, markersize=4, linewidth=1.6, **look)  # type: ignore[arg-type]
+        axes.plot(trials, np.maximum(m.regret, FLOOR), label=label, markersize=4, linewidth=1.6, **look)  # type: ignore[arg-type]
         low, high = np.maximum(m.low, FLOOR), np.maximum(m.high, FLOOR)
         axes.fill_between(trials, low, high, color=look["color"], alpha=0.10, linewidth=0)
     axes.set_yscale("log")
@@ -53,7 +58,9 @@ def regret_curves(group: Group) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, which="major", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # and so may a path
     return figure
 
 

@@ -40,8 +40,13 @@ class Table:
 
 
 def headline(group: Group) -> Table:
-    """Mean simple regret with intervals, cumulative regret, ranks, distance to the best method, time."""
+    """Mean simple regret with intervals, cumulative regret, ranks, distance to the best method, time.
+
+    Where a method is a language model that counts its tokens: tokens per proposal and what all of them cost.
+    """
     last = group.budget
+    counted = any(m.read_tokens or m.written_tokens for m in group.methods)
+    priced = any(m.cost for m in group.methods)
     headers = (
         "method",
         *(f"regret b={b}" for b in group.shown),
@@ -50,6 +55,8 @@ def headline(group: Group) -> Table:
         f"behind the best, b={last}",
         "within noise",
         "s / proposal",
+        *(("tokens read / proposal", "written / proposal") if counted else ()),
+        *(("cost, all proposals",) if priced else ()),
     )
     rows = tuple(
         (
@@ -60,6 +67,8 @@ def headline(group: Group) -> Table:
             _behind(m),
             _share(float(m.within_noise[-1])),
             f"{m.seconds:.3f}",
+            *((_tokens(m.read_tokens), _tokens(m.written_tokens)) if counted else ()),
+            *((f"{m.cost:.4g}" if m.cost else "-",) if priced else ()),
         )
         for m in group.methods
     )
@@ -112,6 +121,10 @@ def _signed(value: float) -> str:
 
 def _share(value: float) -> str:
     return "unknown" if math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def _tokens(mean: float) -> str:
+    return f"{mean:.0f}" if mean else "-"
 
 
 NOTES = (

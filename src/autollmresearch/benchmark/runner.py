@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     *("method", "suite", "task", "experiment", "protocol", "seed", "trial", "config", "outcome", "value", "best_value"),
     *("simple_regret", "simple_regret_unclipped", "median_regret", "excess_percent", "cumulative_regret"),
-    *("within_noise", "seconds"),
+    *("within_noise", "seconds", "read_tokens", "written_tokens", "cost"),
 )
 
 
@@ -61,8 +61,10 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, p
         workers: processes.
 
     Raises:
-        ResultsMismatch: `out` holds results of other settings or tables.
-        InvalidSettings, InvalidProtocol, UnknownMethod: and the gym's errors for suites that cannot be loaded.
+        ResultsMismatch: `out` holds results of other settings, tables or models.
+        EndpointProblem: a language model's server fails for good; finished cells are kept.
+        InvalidSettings, InvalidProtocol, UnknownMethod, CheckpointProblem: and the gym's errors for suites that cannot
+            be loaded.
     """
     import pandas as pd
 
@@ -139,7 +141,7 @@ def _claim(out: Path, manifest: dict[str, Any]) -> None:
     if path.is_file():
         if read_manifest(out)["digest"] != manifest["digest"]:
             raise ResultsMismatch(
-                f"{out} holds results of other settings, tables or another version (see {path}); "
+                f"{out} holds results of other settings, tables, models or another version (see {path}); "
                 "choose another --out, or remove it to start over"
             )
     elif out.exists() and any(not p.name.startswith(f".{path.name}.") for p in out.iterdir()):  # those: killed here
@@ -210,6 +212,9 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
                     "outcome": turn.outcome.kind,
                     **row,
                     "seconds": turn.seconds,
+                    "read_tokens": turn.proposal.usage.read,
+                    "written_tokens": turn.proposal.usage.wrote,
+                    "cost": turn.proposal.usage.cost,
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -9,7 +9,7 @@ from typing import Any
 
 from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.errors import InvalidSettings
-from autollmresearch.methods import DEFAULT, make_policy
+from autollmresearch.methods import DEFAULT, identity, make_policy
 from llmconfig_gym.catalog import load_suite
 from llmconfig_gym.experiment import LEVELS, Level
 from llmconfig_gym.suite import Suite
@@ -39,7 +39,8 @@ class BenchmarkSettings:
         """These settings checked, with suites by their own names, and the suites themselves.
 
         Raises:
-            InvalidSettings, InvalidProtocol, UnknownMethod: and the gym's errors for suites that cannot be loaded.
+            InvalidSettings, InvalidProtocol, UnknownMethod, CheckpointProblem: and the gym's errors for suites that
+                cannot be loaded.
         """
         self._check_distinct()
         for name in ("budget", "seeds"):
@@ -67,7 +68,11 @@ class BenchmarkSettings:
                 raise InvalidSettings(f"{name} must be one or more distinct names, found {', '.join(values) or 'none'}")
 
     def manifest(self, suites: tuple[Suite, ...]) -> dict[str, Any]:
-        """The resolved settings, the digest of every table they refer to, and a digest of it all."""
+        """The resolved settings, what they refer to by digest (tables, language models), and a digest of it all.
+
+        Raises:
+            CheckpointProblem: a method is a checkpoint that cannot be read.
+        """
         from importlib.metadata import version
 
         data: dict[str, Any] = {
@@ -75,5 +80,8 @@ class BenchmarkSettings:
             "version": version("autollmresearch"),
             "tables": {s.id: s.digest for suite in suites for s in suite.summaries},
         }
+        models = {method: known for method in self.methods if (known := identity(method))}
+        if models:
+            data["models"] = models
         text = json.dumps(data, sort_keys=True)
         return {**data, "digest": hashlib.sha256(text.encode()).hexdigest()}

@@ -31,6 +31,8 @@ class MethodSummary:
         within_noise: share of cases within the noise floor; NaN where no experiment's is known.
         behind: paired difference of simple regret at the last trial to the best method: mean, low, high.
         seconds: mean time per proposal.
+        read_tokens, written_tokens: mean tokens per proposal; 0 for what is no language model.
+        cost: of all proposals together.
     """
 
     method: str
@@ -45,6 +47,9 @@ class MethodSummary:
     within_noise: FloatArray
     behind: tuple[float, float, float]
     seconds: float
+    read_tokens: float
+    written_tokens: float
+    cost: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +117,7 @@ def _cube(frame: pd.DataFrame, method: str, column: str) -> FloatArray:
 def _method(frame: pd.DataFrame, method: str, regret: FloatArray, rank: FloatArray, best: FloatArray) -> MethodSummary:
     intervals = np.array([bootstrap_interval(regret[..., t]) for t in range(regret.shape[-1])])
     behind = (regret - best)[..., -1]
+    mine = frame[frame["method"] == method]
     return MethodSummary(
         method=method,
         regret=regret.mean(axis=(0, 1)),
@@ -124,7 +130,10 @@ def _method(frame: pd.DataFrame, method: str, regret: FloatArray, rank: FloatArr
         rank=rank,
         within_noise=_known_mean(_cube(frame, method, "within_noise")),
         behind=(float(behind.mean()), *bootstrap_interval(behind)),
-        seconds=float(frame.loc[frame["method"] == method, "seconds"].mean()),
+        seconds=float(mine["seconds"].mean()),
+        read_tokens=float(mine["read_tokens"].mean()),
+        written_tokens=float(mine["written_tokens"].mean()),
+        cost=float(mine["cost"].sum()),
     )
 
 

@@ -24,7 +24,10 @@ def register(commands: Commands) -> None:
     p.add_argument("--suite", dest="suites", default="micro", metavar="S,...", help="suites by name or path (micro)")
     p.add_argument("--protocol", dest="protocols", default="full", metavar="P,...", help="full, metered:N (full)")
     p.add_argument(
-        "--methods", action="append", metavar="M,...", help="methods, e.g. random,tpe:startup=3 (all of them)"
+        "--methods",
+        action="append",
+        metavar="M,...",
+        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that are no language model)",
     )
     p.add_argument("--budget", type=int, default=10, help="trials on each target (10)")
     p.add_argument("--seeds", type=int, default=10, help="episodes per method and target (10)")

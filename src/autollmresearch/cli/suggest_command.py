@@ -53,7 +53,7 @@ def register(commands: Commands) -> None:
     p.add_argument("--study", metavar="NAME", help="keep the trial in a study of this name")
     add_storage(p)
     p.add_argument("--another", action="store_true", help="open another trial though one is open")
-    p.add_argument("--policy", metavar="NAME", help="who proposes, a method of `benchmark`")
+    p.add_argument("--policy", metavar="NAME", help="who proposes, a method of `benchmark` (analyst)")
     p.add_argument("--seed", type=int, help="of the policy's own randomness (0)")
     add_format(p)
     p.set_defaults(run=run_suggest)

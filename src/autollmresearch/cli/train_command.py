@@ -51,10 +51,12 @@ def register(commands: Commands) -> None:
 def run_train(args: argparse.Namespace) -> int:
     from autollmresearch.training.curate import samples
     from autollmresearch.training.recipe import read_recipe
-    from autollmresearch.training.step import read_manifest
+    from autollmresearch.training.step import one_process, read_manifest
 
     recipe = read_recipe(args.recipe)
     list(samples(recipe.curate))  # what cannot be opened is said before hours of training, not after
+    if args.step == "all":
+        one_process("all")
     steps = STEPS if args.step == "all" else (args.step,)
     done: list[dict[str, Any]] = []
     first = int(os.environ.get("RANK", "0")) == 0  # of the processes that a launcher started together

@@ -45,23 +45,26 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
     pool = candidates(space, seed=spec.seed, include=[*told, *best])
     problem = Problem(spec.task, spec.fidelity, spec.metric, pool, spec.cheaper, spec.budget, spec.clip)
     outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
-    state = State(problem, outcomes, spec.seed)
+    made = tuple(Proposal(c, t.reasoning) for t, c in zip(trials, told, strict=True))  # a language model hears itself
+    state = State(problem, outcomes, spec.seed, made)
     proposal = make_policy(spec.policy).propose([state])[0]
     action = read_action(proposal.config, space)
     try:
         if isinstance(action, Outcome):
             raise InvalidConfig(action.message)
-        row, _ = pool.find(space.check(action))
+        config = nearest_legal(space, space.check(action))
+        row, candidate = pool.find(config)
     except InvalidConfig as wrong:
         rows = state.untried()
         row = int(state.rng().choice(rows if len(rows) else len(pool)))
         reason = f"{proposal.reasoning} (drawn at random: what was proposed is no configuration: {wrong})".strip()
         return replace(proposal, reasoning=reason, mean=None, sd=None), pool.config(row)
-    if row in state.told()[0]:
-        config = nearest_untried(state, space.encode(pool.config(row)))
+    words = isinstance(proposal.config, str)  # a language model is not bound to the candidates, which it has not seen
+    if row in state.told()[0] and (candidate or not words):
+        other = nearest_untried(state, space.encode(pool.config(row)))
         reason = f"{proposal.reasoning} (the nearest configuration that was not tried yet)".strip()
-        return replace(proposal, reasoning=reason, mean=None, sd=None), dict(config)
-    return proposal, pool.config(row)
+        return replace(proposal, reasoning=reason, mean=None, sd=None), dict(other)
+    return proposal, config if words else pool.config(row)
 
 
 def _best(runs: CheapRuns, spec: Spec) -> list[dict[str, Value]]:

@@ -20,6 +20,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import intersection_search_space
 
 from autollmresearch.errors import BrokenPolicy, EvidenceIgnored, InvalidEvidence, InvalidFidelity, MultiObjectiveStudy
+from autollmresearch.live.candidates import nearest_legal
 from autollmresearch.live.claims import claim, keep, wait_for_lower
 from autollmresearch.live.distributions import SearchSpace, legal_value
 from autollmresearch.live.evidence import FIDELITY, read_evidence
@@ -161,7 +162,7 @@ class AutoLLMSampler(BaseSampler):
             history = read_history(study.get_trials(deepcopy=False), trial.number, target)
             with self._lock:
                 state = State(prepared.problem(history, self._budget), history.outcomes, self._seed_of(trial))
-                config, explanation = self._ask(state, history)
+                config, explanation = self._ask(state, history, target)
             params, expected = target.write(config), explanation.pessimistic(prepared.metric.sign)
             if len(state.untried()) == 0:
                 keep(study, trial, params, expected)
@@ -175,8 +176,11 @@ class AutoLLMSampler(BaseSampler):
         self._explain(study, trial, Explanation("random", reason))
         return params
 
-    def _ask(self, state: State, history: History) -> tuple[Mapping[str, Value], Explanation]:
-        """The policy's configuration, one of the candidates not tried yet, and its explanation."""
+    def _ask(self, state: State, history: History, target: SearchSpace) -> tuple[Mapping[str, Value], Explanation]:
+        """The policy's configuration, not tried yet, and its explanation.
+
+        It is one of the candidates, unless a language model proposed it, which has not seen them.
+        """
         proposals = self._policy.propose([state])
         if len(proposals) != 1 or not isinstance(proposal := proposals[0], Proposal):
             raise BrokenPolicy(f"{self._policy_name} returned {proposals!r:.80} for one state; expected one Proposal")
@@ -185,17 +189,20 @@ class AutoLLMSampler(BaseSampler):
         known = ", ".join(_count(n, thing) for thing, n in counts.items() if n)
         explanation = Explanation(self._policy_name, proposal.reasoning, proposal.mean, proposal.sd, known)
         try:
-            config = _read(proposal, state.problem.space)
+            config: Mapping[str, Value] = nearest_legal(target.space, _read(proposal, target.space))
+            if target.rounds:  # what it is once Optuna has it
+                config = target.read(target.write(config), target.distributions)
         except InvalidConfig as problem:
             untried = state.untried()
             row = int(state.rng().choice(untried if len(untried) else len(state.problem.pool)))
             reasoning = f"{proposal.reasoning}\n\nDrawn at random: what was proposed is no configuration ({problem})."
             return state.problem.pool.config(row), Explanation(self._policy_name, reasoning.strip(), known=known)
-        row = state.problem.pool.find(config)[0]
-        if row in state.told()[0]:
+        row, candidate = state.problem.pool.find(config)
+        words = isinstance(proposal.config, str)
+        if row in state.told()[0] and (candidate or not words):
             config = nearest_untried(state, state.problem.space.encode(config))
             return config, Explanation(self._policy_name, proposal.reasoning, known=known)
-        return state.problem.pool.config(row), explanation
+        return config if words else state.problem.pool.config(row), explanation
 
     def _seed_of(self, trial: FrozenTrial) -> int:
         return int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])

@@ -85,8 +85,10 @@ def curate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     Raises:
         LockedExperiment, InvalidProtocol, StepProblem: and the gym's errors for suites that cannot be loaded.
     """
-    from autollmresearch.training.step import run_step
+    from autollmresearch.training.step import one_process, run_step
     from llmconfig_gym.catalog import suite_path
+
+    one_process("curate")
 
     def work(out: Path) -> dict[str, Any]:
         made = list(samples(recipe.curate, recipe.seed))
@@ -120,7 +122,7 @@ def samples(settings: CurateSettings, seed: int = 0) -> Iterator[Sample]:
 
 def _contexts(low: Sequence[tuple[str, Summary]]) -> list[tuple[str, ...]]:
     """Each low experiment alone, then all together (a prompt shows as many of them as its style says)."""
-    alone = [(id_,) for id_, _ in low]
+    alone: list[tuple[str, ...]] = [(id_,) for id_, _ in low]
     return alone if len(alone) < 2 else [*alone, tuple(id_ for id_, _ in low)]
 
 

@@ -67,15 +67,17 @@ def distill(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
 def encode(trajectories: Iterable[Trajectory], chat: Chat) -> list[Encoded]:
     """One row per trajectory.
 
-    Where every turn has its token ids they are the row, as sampled; a trajectory that was joined from two is encoded
-    from its text.
+    Where there are token ids they are the row, as sampled: an answer that was cut off ends where it was cut off, and a
+    turn for which there was no room is not in it. A trajectory that was joined from two is encoded from its text; a
+    turn in which nothing was said is not learned from.
     """
     rows = []
     for trajectory in trajectories:
-        if all(turn.proposal.tokens is not None for turn in trajectory.turns):
+        said = [turn.proposal for turn in trajectory.turns]
+        if any(p.tokens for p in said) and all(p.tokens or not p.config for p in said):
             rows.append(Encoded(trajectory.ids(), trajectory.own()))
         else:
-            rows.append(chat.encode(messages(trajectory)))
+            rows.append(chat.encode(messages(trajectory), [bool(p.config) for p in said]))
     return rows
 
 

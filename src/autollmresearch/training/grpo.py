@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import torch
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 Batch: TypeAlias = dict[str, Any]
 """What TRL makes of a generation batch: tensors [rows, tokens], [rows] or [], by name."""
@@ -35,6 +35,10 @@ NO_ADVANTAGE = 1e-3
 class GroupTrainer(GRPOTrainer):
     """`GRPOTrainer` with the same loss on fewer and shorter rows; it tells nobody that it was used."""
 
+    args: Any
+    model: Any
+    _buffered_inputs: Any
+
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if not self.model.training:
             return super()._prepare_inputs(generation_batch)
@@ -47,7 +51,7 @@ class GroupTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % parts]
 
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
-        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[no-untyped-call]
         return loss * inputs["weight"] if self.loss_type in ROW_MEANS and "weight" in inputs else loss
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:

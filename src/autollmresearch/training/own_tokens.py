@@ -21,17 +21,18 @@ IGNORED = -100
 
 
 class OwnTokens:
-    """Rows `{"input_ids": [n], "assistant_masks": [n]}` -> a padded batch whose labels are the masked ids alone.
+    """Rows `{"input_ids": [n], "assistant_masks": [n]}` -> a batch padded on the right, with the masked ids as labels.
 
     Padding is told from a row's own tokens by position, not by its id, so that a pad token that is also a word, or the
-    end of a turn, does no harm.
+    end of a turn, does no harm. No attention mask is made: a token never sees what stands to the right of it, so
+    padding is never seen, and plain causal attention is a quarter faster on a processor.
     """
 
     def __init__(self, pad_id: int) -> None:
         self.collate = DataCollatorForLanguageModeling(pad_token_id=pad_id)
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `attention_mask`, `labels`, each [rows, longest]."""
+        """`input_ids`, `labels` and `position_ids`, each [rows, longest]."""
         batch: dict[str, torch.Tensor] = self.collate(
             [
                 {
@@ -43,6 +44,8 @@ class OwnTokens:
                 for row in rows
             ]
         )
+        mask = batch.pop("attention_mask")
+        batch["position_ids"] = torch.arange(mask.shape[1]).expand_as(mask).contiguous()
         return batch
 
 

@@ -12,6 +12,7 @@ RUN/reinforce gets `checkpoint/`, `trajectories.jsonl` and `metrics.jsonl`.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -61,6 +62,8 @@ class ReinforceSettings:
         learning_rate, schedule, warmup, weight_decay, max_grad_norm: of AdamW, as in `SftSettings`.
         precision: `bf16` (autocast; weights keep their type) or `fp32`.
         gradient_checkpointing: less memory for more time; for large models.
+        vllm: trajectories are played by vLLM on the same GPUs; not tried yet (vllm.py).
+        vllm_memory: share of each GPU's memory that it may use.
         save_every: steps between the checkpoints that an interrupted run goes on from.
         report_to: any reporter that transformers' Trainer knows (tensorboard, wandb, ...), or none.
     """
@@ -86,6 +89,8 @@ class ReinforceSettings:
     max_grad_norm: float = 1.0
     precision: Literal["bf16", "fp32"] = "fp32"
     gradient_checkpointing: bool = False
+    vllm: bool = False
+    vllm_memory: float = 0.3
     save_every: int = 20
     report_to: str = "none"
 
@@ -182,7 +187,13 @@ def train(
     trainer.add_callback(TrajectoriesKept(out / TRAJECTORIES, settings.epochs))
     report(trainer, out / METRICS, "reinforce", progress=progress)
     last = last_checkpoint(out / WORKING)
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with warnings.catch_warnings():
+        # TRL 1.16 asks transformers 5.24 under a name that it is going to drop.
+        warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    unwrapped = trainer.accelerator.unwrap_model(trainer.model)
+    if "ref" in getattr(unwrapped, "peft_config", {}):
+        unwrapped.delete_adapter("ref")  # TRL's copy of the adapter that was started from
     save(trainer, out / CHECKPOINT)
 
 
@@ -201,11 +212,9 @@ def make_trainer(
 
     Its data set is the slots in order, as text, because TRL's `rollout_func` is given nothing but prompts.
     """
-    import warnings
-
     import torch
     from datasets import Dataset
-    from trl import GRPOConfig
+    from trl.trainer.grpo_config import GRPOConfig
 
     from autollmresearch.training.grpo import GroupTrainer
 
@@ -238,6 +247,10 @@ def make_trainer(
         disable_dropout=True,
         shuffle_dataset=False,
         remove_unused_columns=False,
+        use_vllm=settings.vllm,
+        vllm_mode="colocate",
+        vllm_gpu_memory_utilization=settings.vllm_memory,
+        vllm_importance_sampling_mode="token_truncate",
         save_strategy="steps",
         save_steps=settings.save_every * settings.epochs,
         save_total_limit=2,  # the older one is there until the newer one is whole
@@ -247,6 +260,7 @@ def make_trainer(
         dataloader_pin_memory=False,
         use_cpu=not torch.accelerator.is_available(),  # or processes launched on CPU would not know of each other
         disable_tqdm=True,
+        log_level="error",
     )
     slots = Dataset.from_dict({"prompt": [str(i) for i in range(settings.steps * settings.samples)]})
     with warnings.catch_warnings():

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
-from trl.models import unwrap_model_for_generation
+from trl.models.utils import unwrap_model_for_generation
 
 from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Policy
 from autollmresearch.training.row import row
+from autollmresearch.training.vllm import VllmDecoder
 from autollmresearch.trajectories import to_dict
 from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.files import append_lines, whole_file
@@ -71,7 +72,10 @@ class Rollouts:
         first = trainer.accelerator.process_index * len(slots)  # a group may be shared by two processes
         seeds = [episode_seed(self.seed, slot, (first + i) % self.group) for i, slot in enumerate(slots)]
         with playing(trainer) as model:
-            trajectories = run_episodes(self.make_policy(model), experiments, problems, seeds)
+            policy: Any = self.make_policy(model)
+            if trainer.use_vllm:
+                policy.decoder = VllmDecoder(trainer.vllm_generation)
+            trajectories = run_episodes(policy, experiments, problems, seeds)
         self._keep(slots, trajectories, trainer)
         rows = [row(t, self.longest) for t in trajectories]
         return {
@@ -106,9 +110,13 @@ def episode_seed(seed: int, slot: int, copy: int) -> int:
 
 @contextmanager
 def playing(trainer: Any) -> Iterator[Any]:
-    """The trainer's own model, unwrapped and ready to play: eval mode, no gradients."""
+    """The trainer's own model, unwrapped and ready to play: eval mode, no gradients, in the trainer's precision."""
     training = trainer.model.training
-    with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model, torch.no_grad():
+    with (
+        unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
+        trainer.accelerator.autocast(),
+        torch.no_grad(),
+    ):
         model.eval()
         try:
             yield model

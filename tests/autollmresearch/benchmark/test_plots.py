@@ -31,6 +31,18 @@ def test_every_method_is_a_line_through_its_mean_regrets(frame_of: Frame) -> Non
     assert [t.get_text() for t in legend.get_texts()] == list(lines)
 
 
+def test_long_names_and_odd_paths_leave_room_for_the_curves(frame_of: Frame, tmp_path: Path) -> None:
+    cube = np.array([[[0.5, 0.25, 0.0]]])
+    names = [f"agent:/runs/{'deep/' * 20}$x^{{2$ {i}/checkpoint,temperature=0.8" for i in range(12)]
+    figure = regret_curves(group_of(frame_of(dict.fromkeys(names, cube))))
+    figure.savefig(tmp_path / "x.png")  # warns where the curves have no room
+    (axes,) = figure.axes
+    legend = axes.get_legend()
+    assert legend is not None
+    assert sorted(t.get_text().replace("\n", "") for t in legend.get_texts()) == sorted(names)
+    assert axes.get_window_extent().width > figure.bbox.width / 3
+
+
 def test_a_default_method_looks_the_same_whatever_else_is_drawn() -> None:
     assert len({tuple(style(m, 0).values()) for m in DEFAULT}) == len(DEFAULT)
     assert all(style(m, 0) == style(m, 5) for m in DEFAULT)

@@ -184,6 +184,21 @@ def test_what_is_unknown_is_said_to_be(frame_of: Frame) -> None:
     assert scales(group).rows[0][3:] == ("-", "-", "-", "-")
 
 
+def test_tokens_and_cost_are_shown_where_there_are_any(frame_of: Frame) -> None:
+    frame = frame_of({"copy": CUBE, "endpoint:m": CUBE})
+    plain = headline(one(frame))
+    assert plain.headers[-1] == "s / proposal"
+    mine = frame["method"] == "endpoint:m"
+    frame.loc[mine, ["read_tokens", "written_tokens"]] = [1200, 31]
+    counted = headline(one(frame))
+    assert counted.headers == (*plain.headers, "tokens read / proposal", "written / proposal")
+    assert [row[-2:] for row in counted.rows] == [("-", "-"), ("1200", "31")]
+    frame.loc[mine, "cost"] = 0.0025
+    priced = headline(one(frame))
+    assert priced.headers == (*counted.headers, "cost, all proposals")
+    assert [row[-1] for row in priced.rows] == ["-", f"{0.0025 * CUBE.size:.4g}"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

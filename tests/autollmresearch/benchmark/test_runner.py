@@ -38,6 +38,9 @@ DTYPES = {
     **dict.fromkeys(["median_regret", "excess_percent", "cumulative_regret"], "double"),
     "within_noise": "bool",
     "seconds": "double",
+    "read_tokens": "int64",
+    "written_tokens": "int64",
+    "cost": "double",
 }
 METRICS = (*("simple_regret", "simple_regret_unclipped", "median_regret", "excess_percent", "cumulative_regret"),)
 NAN = float("nan")
@@ -341,7 +344,7 @@ def test_other_settings_in_the_same_place_are_refused(
 ) -> None:
     run(settings, tmp_path / "out")
     before = {p: p.read_bytes() for p in (tmp_path / "out").iterdir()}
-    with pytest.raises(ResultsMismatch, match="holds results of other settings, tables or another version"):
+    with pytest.raises(ResultsMismatch, match="holds results of other settings, tables, models or another version"):
         run(replace(settings, **change), tmp_path / "out")
     assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
 

@@ -1,6 +1,7 @@
 """Settings: checked before anything is run or written, and told apart by their digest."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.errors import InvalidProtocol, InvalidSettings, UnknownMethod
+from autollmresearch.policies.agent import checkpoint_digest
 from llmconfig_gym.errors import SuiteFormatError, UnknownName
 from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.suite import Card, Suite
@@ -113,3 +115,45 @@ def test_the_digest_is_another_for_another_table_of_the_same_name(
         resolved, suites = replace(settings, suites=(path,)).resolve()
         digests.append(resolved.manifest(suites)["digest"])
     assert digests[0] != digests[1]
+
+
+def digest_of(settings: BenchmarkSettings) -> str:
+    resolved, suites = settings.resolve()
+    return str(resolved.manifest(suites)["digest"])
+
+
+def test_the_digest_is_another_for_another_checkpoint_in_the_same_place(
+    settings: BenchmarkSettings, checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    mine = replace(settings, methods=("random", f"agent:{copy}"))
+    before = digest_of(mine)
+    assert digest_of(mine) == before
+    resolved, suites = mine.resolve()
+    assert resolved.manifest(suites)["models"] == {f"agent:{copy}": {"files": checkpoint_digest(checkpoint)}}
+    (copy / "agent.json").write_text((copy / "agent.json").read_text() + " ")
+    assert digest_of(mine) != before
+
+
+def test_the_digest_is_another_for_another_server_and_holds_no_secret(
+    settings: BenchmarkSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = replace(settings, methods=("endpoint:m",))
+    digests = []
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-mine")
+    for url in ("http://me:hunter22@localhost:8000/v1", "http://localhost:9000/v1"):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        digests.append(digest_of(mine))
+    assert digests[0] != digests[1]
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:other@localhost:8000/v2")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
+    assert digest_of(mine) == digests[0]
+    resolved, suites = mine.resolve()
+    manifest = resolved.manifest(suites)
+    assert manifest["models"] == {"endpoint:m": {"model": "m", "host": "localhost:8000"}}
+    assert not any(secret in json.dumps(manifest) for secret in ("hunter22", "other", "sk-"))
+
+
+def test_without_language_models_the_manifest_names_none(settings: BenchmarkSettings) -> None:
+    resolved, suites = settings.resolve()
+    assert "models" not in resolved.manifest(suites)

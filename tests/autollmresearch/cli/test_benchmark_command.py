@@ -135,7 +135,7 @@ def test_other_settings_in_the_same_place_are_one_line(
     capsys.readouterr()
     before = {p: p.read_bytes() for p in (tmp_path / "out").iterdir()}
     line = refused([*arguments, "--level", "medium"], capsys)
-    assert "holds results of other settings, tables or another version" in line
+    assert "holds results of other settings, tables, models or another version" in line
     assert "choose another --out, or remove it to start over" in line
     assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
 

@@ -112,6 +112,15 @@ def test_only_the_first_of_many_processes_speaks(
         assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("step", ["curate", "simulate", "all"])
+def test_what_runs_in_one_process_says_so(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    arguments[1] = step
+    assert f"{step} runs in one process, found 2; run it without accelerate launch" in refused(arguments, capsys)
+
+
 def test_help_teaches_the_steps_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])

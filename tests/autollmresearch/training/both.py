@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,6 @@ def run(model_path: Path, rows_path: Path, out: Path) -> None:
 
     from autollmresearch.training import rollouts
 
-    warnings.filterwarnings("ignore", category=FutureWarning)
     tokenizer = AutoTokenizer.from_pretrained(model_path)
     rows = [Encoded(**r) for r in json.loads(rows_path.read_text())]
     model = AutoModelForCausalLM.from_pretrained(model_path)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from autollmresearch.dialogue import Style, action
-from autollmresearch.episode import Trajectory, Turn
+from autollmresearch.dialogue import Style, action, prompt
+from autollmresearch.episode import Trajectory, Turn, run_episodes
 from autollmresearch.errors import StepProblem
+from autollmresearch.evidence.records import Problem
 from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policy import Proposal, Tokens
@@ -18,7 +19,7 @@ from autollmresearch.training.recipe import Recipe
 from autollmresearch.training.sft import SftSettings
 from autollmresearch.training.step import read_manifest
 from autollmresearch.trajectories import append_trajectories
-from llmconfig_gym.experiment import Outcome
+from llmconfig_gym.experiment import Experiment, Outcome
 
 QUICK = SftSettings(epochs=8, batch_size=4, learning_rate=1e-2)
 
@@ -73,6 +74,40 @@ def test_sampled_ids_are_never_made_again_from_text(tokenizer: Any) -> None:
     assert row.own == [False, False, True, True, False, True, True, True]
     mixed = replace(sampled, turns=(sampled.turns[0], trajectory.turns[1]))
     assert encode([mixed], Chat(tokenizer)) == encode([trajectory], Chat(tokenizer))
+
+
+@pytest.mark.parametrize("room", [1000, 60], ids=["answers cut off", "no room at the end"])
+def test_labels_of_sampled_episodes_are_what_was_written(
+    tokenizer: Any,
+    tiny_model: Callable[..., Any],
+    line: Callable[..., Experiment],
+    lonely: Callable[[Experiment, int], Problem],
+    room: int,
+) -> None:
+    from autollmresearch.training.own_tokens import OwnTokens
+
+    e = line([3.0, 1.0, 2.0])
+    context = len(Chat(tokenizer).start(prompt(lonely(e, 4)))) + room
+    settings = AgentSettings(max_new_tokens=20, context=context)
+    policy = CausalLMPolicy(tiny_model(tokenizer).eval(), tokenizer, settings, temperature=1.0)
+    trajectories = run_episodes(policy, [e] * 3, [lonely(e, 4)] * 3, [1, 2, 3])
+    spoken = [[t.proposal.tokens for t in trajectory.turns if t.proposal.tokens] for trajectory in trajectories]
+    cut = [t.wrote[-1] != tokenizer.eos_token_id for turns in spoken for t in turns]
+    assert any(cut)
+    assert all(len(turns) == 4 for turns in spoken) == (room == 1000)
+    rows = encode(trajectories, Chat(tokenizer))
+    batch = OwnTokens(tokenizer.pad_token_id)([{"input_ids": r.ids, "assistant_masks": r.own} for r in rows])
+    for turns, labels, ids in zip(spoken, batch["labels"].tolist(), batch["input_ids"].tolist(), strict=True):
+        assert [i for i in labels if i != -100] == [i for t in turns for i in t.wrote]
+        assert [i for i, label in zip(ids, labels, strict=True) if label != -100] == [i for t in turns for i in t.wrote]
+        whole = [i for t in turns for i in (*t.read, *t.wrote)]
+        assert ids[: len(whole)] == whole
+        assert set(ids[len(whole) :]) <= {tokenizer.pad_token_id}
+
+
+def test_a_turn_in_which_nothing_was_said_is_not_learned(tokenizer: Any) -> None:
+    (row,) = encode([played(("read one", ""), ("read two", "said two"))], Chat(tokenizer))
+    assert tokenizer.decode([i for i, own in zip(row.ids, row.own, strict=True) if own]) == "said two<|end|>"
 
 
 def test_a_run_s_trajectories_are_learned(run: Path) -> None:

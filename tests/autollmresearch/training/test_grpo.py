@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from autollmresearch.training import oracle
-from autollmresearch.training.grpo import GroupTrainer
+from autollmresearch.training.grpo import GroupTrainer, deal, learned
 from autollmresearch.training.oracle import Objective
 from autollmresearch.training.reinforce import ReinforceSettings, make_trainer
 from autollmresearch.training.row import Row
@@ -163,3 +163,48 @@ def test_trl_ours_and_the_oracle_agree(loss: Any, kl: float, saved: tuple[Path, 
         for (name, p), q in zip(found[2].named_parameters(), model.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-3, atol=2e-5, msg=name)
     assert_like(ours[1][1], stock[1][1])
+
+
+def test_few_or_no_rows_with_an_advantage(saved: tuple[Path, Any], tmp_path: Path) -> None:
+    """One group of three differs, so that a part of the update is empty; then none does, and nothing moves."""
+    path, tokenizer = saved
+    rows = made_up_rows(np.random.default_rng(1), 12, len(tokenizer))
+    for rewards in ([0.4] * 4 + [0.1, 0.1, 0.1, 0.9] + [1 / 3] * 4, [0.7312] * 12):
+        settings = replace(SETTINGS, micro_batch=1)  # twelve parts
+        played = Played(rows, rewards)
+        stock = run(GRPOTrainer, path, tokenizer, settings, played, tmp_path / "a")
+        ours = run(GroupTrainer, path, tokenizer, settings, played, tmp_path / "b")
+        assert ours[0] == pytest.approx(stock[0], abs=1e-6)
+        if len(set(rewards)) > 1:
+            assert_like(ours[1][0], stock[1][0])
+        else:
+            assert all(not g.any() for g in ours[1][0].values())
+
+
+def test_rows_are_dealt_by_length_without_padding() -> None:
+    lengths = [(4, 9), (2, 3), (4, 2), (1, 1), (3, 8), (2, 5)]
+    left, right = max(p for p, _ in lengths), max(c for _, c in lengths)
+    batch = {
+        "prompt_ids": torch.tensor([[0] * (left - p) + [10 * i + 1] * p for i, (p, _) in enumerate(lengths)]),
+        "prompt_mask": torch.tensor([[0] * (left - p) + [1] * p for p, _ in lengths]),
+        "completion_ids": torch.tensor([[10 * i + 2] * c + [0] * (right - c) for i, (_, c) in enumerate(lengths)]),
+        "completion_mask": torch.tensor([[1] * c + [0] * (right - c) for _, c in lengths]),
+        "tool_mask": torch.ones(6, right, dtype=torch.long),
+        "advantages": torch.tensor([1.0, -1.0, 6e-4, 0.0, 0.5, -0.5]),
+        "num_items_in_batch": torch.tensor(28),
+    }
+    kept = learned(batch, skip=True)
+    assert kept.tolist() == [1, 5, 4, 0], "shortest first; no row whose advantage is zero but for rounding"
+    assert learned(batch, skip=False).tolist() == [3, 1, 2, 5, 4, 0]
+    short, long = deal(batch, kept, 4, 2)
+    assert short["completion_ids"].tolist() == [[12, 12, 12, 0, 0], [52] * 5]
+    assert short["prompt_ids"].tolist() == [[11, 11], [51, 51]]
+    assert long["prompt_ids"].shape == (2, 4)
+    assert long["completion_ids"].shape == (2, 9)
+    assert short["weight"] == long["weight"] == 2 * 2 / 6
+    filled, _, last = deal(batch, kept, 6, 3)
+    assert filled["advantages"].tolist() == [0, 0]
+    assert filled["completion_ids"].shape == filled["prompt_ids"].shape == (2, 1)
+    assert not (filled["completion_mask"] * filled["tool_mask"]).any(), "what fills up is not learned from"
+    assert last["advantages"].tolist() == [0.5, 1.0]
+    assert int(last["num_items_in_batch"]) == 28

@@ -1,5 +1,6 @@
 """High experiments are locked: training never reads their tables, and says so when asked for one."""
 
+import ast
 import json
 import shutil
 from collections.abc import Callable
@@ -156,6 +157,16 @@ def test_the_door(toy_path: Path, read: list[Summary]) -> None:
         with pytest.raises(UnknownName):
             open_experiment(wrong)
     assert read == []
+
+
+def test_no_other_module_of_training_opens_suites() -> None:
+    modules = sorted(Path(unlocked.__code__.co_filename).parent.glob("*.py"))
+    assert len(modules) > 20
+    for module in modules:
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = {a.name for a in node.names} if isinstance(node, ast.Import | ast.ImportFrom) else set()
+            if module.name != "unlocked.py":
+                assert not names & {"load_suite", "load_experiment", "available", "Suite", "llmconfig_gym"}, module.name
 
 
 def _micro() -> Path:

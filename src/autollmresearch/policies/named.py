@@ -1,0 +1,140 @@
+"""Language models by name: `agent:PATH,temperature=0.8`, `endpoint:MODEL,evidence=1` -> a policy.
+
+The path or model is all that stands between the first colon and the first comma, so it may hold anything but a comma:
+colons, equals signs, spaces, backslashes. Options follow, `key=value` each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from autollmresearch.dialogue import Style
+from autollmresearch.errors import UnknownMethod
+from autollmresearch.policies.agent import AgentPolicy
+from autollmresearch.policies.endpoint import EndpointPolicy, is_address
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of option: what its value must be, in words, and how it is read (ValueError if it is anything else)."""
+
+    what: str
+    read: Callable[[str], Any]
+
+
+def _at_least(least: int) -> Kind:
+    def read(text: str) -> int:
+        if (value := int(text)) < least:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number of at least {least}", read)
+
+
+def _amount(least: float, what: str) -> Kind:
+    def read(text: str) -> float:
+        value = float(text)
+        if not least <= value < math.inf:
+            raise ValueError
+        return value
+
+    return Kind(what, read)
+
+
+def _switch(text: str) -> bool:
+    return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+
+
+def _address(text: str) -> str:
+    if not is_address(text) or "@" in text or "?" in text:
+        raise ValueError
+    return text
+
+
+COUNT, ZERO_OR_MORE = _at_least(1), _at_least(0)
+NOT_NEGATIVE, SECONDS = _amount(0.0, "a number of at least 0"), _amount(1e-3, "a number of seconds")
+SWITCH = Kind("1 or 0", _switch)
+ADDRESS = Kind("an address without password, such as http://localhost:8000/v1 (it is kept with results)", _address)
+WORD = Kind("a word", str)
+
+SHOWS = {"top": COUNT, "experiments": COUNT, "evidence": SWITCH}
+"""Options on what a language model is shown: the fields of `dialogue.Style`."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A kind of language model as a method.
+
+    Attributes:
+        argument: what follows its name.
+        make: from the argument and the options given to a policy.
+        options: kinds of the options there are.
+    """
+
+    argument: str
+    make: Callable[[str, dict[str, Any]], AgentPolicy | EndpointPolicy]
+    options: Mapping[str, Kind]
+
+
+def _agent(path: str, options: dict[str, Any]) -> AgentPolicy | EndpointPolicy:
+    return AgentPolicy(str(Path(path).expanduser()) if path.startswith("~") else path, options)
+
+
+def _endpoint(model: str, options: dict[str, Any]) -> AgentPolicy | EndpointPolicy:
+    style = Style(**{name: options.pop(name) for name in SHOWS if name in options})
+    return EndpointPolicy(model, style, **options)
+
+
+MODELS: Mapping[str, Model] = {
+    "agent": Model(
+        "PATH",
+        _agent,
+        {**SHOWS, "temperature": NOT_NEGATIVE, "max_new_tokens": COUNT, "context": COUNT, "device": WORD},
+    ),
+    "endpoint": Model(
+        "MODEL",
+        _endpoint,
+        {
+            **SHOWS,
+            **{"base_url": ADDRESS, "temperature": NOT_NEGATIVE, "max_tokens": COUNT, "send_seed": SWITCH},
+            **{"timeout": SECONDS, "retries": ZERO_OR_MORE, "pause": NOT_NEGATIVE, "concurrency": COUNT},
+            **{"read_price": NOT_NEGATIVE, "write_price": NOT_NEGATIVE},
+        },
+    ),
+}
+"""Language models as methods: `agent:PATH`, `endpoint:MODEL`."""
+
+
+def make_model(name: str) -> AgentPolicy | EndpointPolicy:
+    """The policy of a name that starts with one of `MODELS`. Nothing is loaded or asked yet.
+
+    Raises:
+        UnknownMethod: no such option, or a value of the wrong type; the message names what is known.
+        CheckpointProblem: there is no such directory, and it is no hub id.
+        MissingExtra: what it needs is not installed.
+    """
+    base, _, text = name.partition(":")
+    model = MODELS[base]
+    argument, *items = text.split(",")
+    if not argument.strip():
+        raise UnknownMethod(f"{name!r} does not say which; expected {base}:{model.argument}, options after a comma")
+    options: dict[str, Any] = {}
+    for item in items:
+        key, _, value = item.partition("=")
+        if key not in model.options:
+            close = get_close_matches(key, model.options, n=1, cutoff=0.5)
+            advice = f"did you mean {close[0]!r}? " if close else ""
+            raise UnknownMethod(
+                f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(model.options)} (the "
+                f"{model.argument} ends at the first comma)"
+            )
+        try:
+            options[key] = model.options[key].read(value)
+        except (ValueError, KeyError):
+            raise UnknownMethod(f"{name!r}: option {key} must be {model.options[key].what}, found {value!r}") from None
+    return model.make(argument, options)
