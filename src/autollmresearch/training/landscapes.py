@@ -68,8 +68,7 @@ def landscape(seed: int, settings: LandscapeSettings) -> Landscape:
     names = [k for k in KINDS if k in settings.kinds]
     chance = np.array([settings.kinds[k] for k in names])
     kind = names[int(rng.choice(len(names), p=chance / chance.sum()))]
-    *cheap, target = KINDS[kind](rng, settings)
-    target = worded(rng, target, settings.suites, settings.details)
+    *cheap, target = worded(rng, KINDS[kind](rng, settings), settings.suites, settings.details)
     experiment = Experiment(
         f"drawn/{seed}",
         "drawn",

@@ -22,6 +22,7 @@ class Settings:
     Attributes:
         kinds: weights of `pretraining`, `grpo`, `architecture`, `mixture`; a kind not named is not drawn.
         parameters: fewest and most settings of a pretraining or grpo space.
+        usual: only so many of a task's most usual settings are drawn, under their usual names; 0: all, under any name.
         levels: fewest and most levels of one setting.
         round_numbers: share of logarithmic grids whose levels are powers of two, or 1, 3, 10, ...
         cells: a grid has about this many cells at most (spaces of more settings get fewer levels).
@@ -44,6 +45,7 @@ class Settings:
         default_factory=lambda: {"pretraining": 3.0, "grpo": 2.0, "architecture": 2.0, "mixture": 1.0}
     )
     parameters: tuple[int, int] = (1, 5)
+    usual: int = 0
     levels: tuple[int, int] = (3, 12)
     round_numbers: float = 0.2
     cells: int = 400
@@ -72,6 +74,7 @@ class Settings:
         require(self.levels[0] >= 2, "a setting has at least 2 levels", self.levels)
         require(self.sources[0] >= 2, "a mixture has at least 2 sources", self.sources)
         require(self.budgets and min(self.budgets) >= 1, "budgets are numbers of trials, at least 1", self.budgets)
+        require(self.usual >= 0, "usual is at least 0", self.usual)
         require(self.rows >= 2, "rows is at least 2", self.rows)
 
 

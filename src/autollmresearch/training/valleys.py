@@ -9,7 +9,7 @@ between fidelities, and every run has noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,8 +139,10 @@ def moved_axis(axis: Axis, octaves: float) -> Axis:
 
 def _axes(rng: np.random.Generator, settings: Settings, known: Sequence[knobs.Knob]) -> list[Axis]:
     """Distinct knobs; the first (the learning rate) is nearly always among them, and the second often."""
+    if settings.usual:
+        known = [replace(knob, names=knob.names[:1]) for knob in known[: settings.usual]]
     count = int(rng.integers(settings.parameters[0], settings.parameters[1] + 1))
-    chance = np.array([12.0, 5.0] + [1.0] * (len(known) - 2))
+    chance = np.array([12.0, 5.0, *[1.0] * len(known)])[: len(known)]
     chosen = np.sort(rng.choice(len(known), size=min(count, len(known)), replace=False, p=chance / chance.sum()))
     low, high = settings.levels
     if len(chosen) == 1:

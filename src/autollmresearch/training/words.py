@@ -6,7 +6,7 @@ and medium experiments of the suites that the settings name: their texts alone, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -76,29 +76,38 @@ def lent(suites: tuple[str, ...]) -> Mapping[str, tuple[Lent, ...]]:
     return {task: tuple(told.values()) for task, told in found.items()}
 
 
-def worded(rng: np.random.Generator, table: Table, suites: tuple[str, ...], details: float) -> Table:
-    """The table with other words, and with this probability with details."""
-    choices = [w for w in lent(suites).get(table.task, ()) if w.metric.direction == table.metric.direction]
+def worded(rng: np.random.Generator, tables: Sequence[Table], suites: tuple[str, ...], details: float) -> list[Table]:
+    """The tables, the target last, with other words; with this probability its outcomes come with details."""
+    *_, target = tables
+    choices = [w for w in lent(suites).get(target.task, ()) if w.metric.direction == target.metric.direction]
     if choices and rng.random() < 0.7:
         words = choices[int(rng.integers(len(choices)))]
         metric, names = words.metric, tuple(words.metric.details)
-        about = {p.name: words.parameters.get(p.name, (p.about, p.unit)) for p in table.pool.space.parameters}
-        space = Space(
-            tuple(replace(p, about=about[p.name][0], unit=about[p.name][1]) for p in table.pool.space.parameters)
-        )
-        table = replace(table, pool=Pool(space, table.pool.columns))
+        tables = [replace(t, pool=_spoken(t.pool, words.parameters)) for t in tables]
     else:
-        stock = SENTENCES[table.metric.direction]
+        stock = SENTENCES[target.metric.direction]
         said = [stock[i] for i in rng.permutation(len(stock))[: int(rng.integers(4))]]
-        about_ = " ".join(filter(None, [table.metric.about, *said]))
-        metric = replace(table.metric, about=about_)
-        names = tuple(table.details) or tuple(
-            DETAILS[i] for i in rng.permutation(len(DETAILS))[: int(rng.integers(1, 4))]
-        )
-    if rng.random() >= details:
-        return replace(table, metric=replace(metric, details={}), details={})
-    made = {name: table.details[name] if name in table.details else _detail(rng, name, table) for name in names}
-    return replace(table, metric=replace(metric, details=dict.fromkeys(names, "also measured")), details=made)
+        metric = replace(target.metric, about=" ".join(filter(None, [target.metric.about, *said])))
+        names = tuple(DETAILS[i] for i in rng.permutation(len(DETAILS))[: int(rng.integers(1, 4))])
+        names = tuple(target.details) or names
+    told: dict[str, FloatArray] = {}
+    if rng.random() < details:
+        known = target.details
+        told = {name: known[name] if name in known else _detail(rng, name, target) for name in names}
+    metric = replace(metric, details=dict.fromkeys(told, "also measured"))
+    return [
+        *(replace(t, metric=metric, details={}) for t in tables[:-1]),
+        replace(tables[-1], metric=metric, details=told),
+    ]
+
+
+def _spoken(pool: Pool, words: Mapping[str, tuple[str, str]]) -> Pool:
+    """The same pool; what is said of its parameters is what these words say, where they say something."""
+    spoken = []
+    for p in pool.space.parameters:
+        about, unit = words.get(p.name, (p.about, p.unit))
+        spoken.append(replace(p, about=about, unit=unit))
+    return Pool(Space(tuple(spoken)), pool.columns)
 
 
 def _detail(rng: np.random.Generator, name: str, table: Table) -> FloatArray:
