@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from autollmresearch.dialogue import Style, action, conversation, observation, p
 from autollmresearch.episode import run_episodes
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
+from autollmresearch.policies.chat import Chat
 from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.action import read_action
 from llmconfig_gym.catalog import SOURCES, load_suite
@@ -194,3 +196,43 @@ def test_no_prompt_of_any_suite_names_a_data_set_or_a_paper(name: str, suite: Ca
         assert text.isascii()
         assert not any(id_ in text for id_ in chosen.ids)
     assert count > 3 * len(chosen.ids)
+
+
+@pytest.fixture(scope="module")
+def small_tokens() -> Chat:
+    """The tokenizer of `recipes/cpu-mini.yaml`, made from fewer texts."""
+    from autollmresearch.training.prior import episode
+    from autollmresearch.training.recipe import read_recipe
+    from autollmresearch.training.scratch import make_tokenizer, suite_texts
+
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "cpu-mini.yaml")
+    style = recipe.agent.style
+    played = [episode(recipe.prior, style, recipe.seed, i)[0] for i in range(400)]
+    texts = ["\n".join(m["content"] for m in messages) for messages in played]
+    return Chat(make_tokenizer(texts, recipe.model, suite_texts(recipe.model.suites, style)))
+
+
+@pytest.mark.parametrize("name", ["micro", "steplaw"])
+def test_a_pretraining_episode_of_five_turns_fits_in_1024_tokens(
+    name: str, suite: Callable[[str], Suite], small_tokens: Chat
+) -> None:
+    """Three cheaper experiments with five demonstrations each, every turn thought about as training does."""
+    from autollmresearch.training.thoughts import thought
+
+    chosen = load_suite("micro") if name == "micro" else suite(name)
+    lengths = []
+    for e in chosen.split("medium"):
+        if e.task != "pretraining":
+            continue
+        problem = Protocol.parse("full").problems(e, chosen.cheaper(e.id), 5, [0])[0]
+        assert len(problem.cheaper) >= 3
+        state = State(problem)
+        for row in np.argsort(e.losses)[:5]:
+            config = e.pool.config(int(row))
+            said = Proposal(action(config, thought(state, config)))
+            state = State(problem, (*state.trials, e.outcome(int(row))), proposals=(*state.proposals, said))
+        talk = conversation(state)[:-1]
+        assert talk[0]["content"].count("Best 5 of") == 3
+        lengths.append(len(small_tokens.encode(talk).ids))
+    assert len(lengths) > 1
+    assert max(lengths) <= 1024, lengths

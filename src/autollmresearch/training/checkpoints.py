@@ -17,6 +17,7 @@ def load(path: Path) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model: Any
@@ -32,3 +33,10 @@ def load(path: Path) -> tuple[Any, Any]:
             "and run the step again"
         ) from None
     return model, tokenizer
+
+
+def quiet() -> None:
+    """No progress bar for every file that transformers reads or writes: a step has one of its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

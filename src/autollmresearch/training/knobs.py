@@ -103,7 +103,7 @@ HALF_DECADE, DECADE = 1.66, 3.32
 
 
 def draw_axis(rng: np.random.Generator, knob: Knob, levels: int, round_numbers: float) -> Axis:
-    """A grid of about this many levels of a knob; with this probability one of 1, 3, 10, ... (whole: 1, 2, 4, ...)."""
+    """A grid of about this many levels of a knob; with this probability one of powers of two, or of 1, 3, 10, ..."""
     name = knob.names[0] if rng.random() < 0.7 else str(rng.choice(knob.names))
     unit = str(rng.choice(knob.units))
     if knob.levels:
@@ -112,9 +112,10 @@ def draw_axis(rng: np.random.Generator, knob: Knob, levels: int, round_numbers: 
         values = knob.levels[first : first + count]
         return Axis(Grid(name, tuple(values), unit=unit), np.arange(count, dtype=np.float64), knob, 1.0)
     step = float(rng.choice(knob.steps))
-    if rng.random() < round_numbers:
-        step = 1.0 if knob.whole else HALF_DECADE
     centre = np.log2(knob.low) + rng.random() * np.log2(knob.high / knob.low)
+    if rng.random() < round_numbers:
+        step = 1.0 if knob.whole or rng.random() < 0.5 else HALF_DECADE
+        centre = round(centre) + 0.5 * (levels % 2 == 0)
     return log_axis(knob, name, unit, step, centre - step * (levels - 1) / 2, levels)
 
 

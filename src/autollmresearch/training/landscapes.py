@@ -2,7 +2,7 @@
 
 `draw(seed, settings)` gives a target with its table and what may be known of cheaper runs, made of the gym's own
 parts, so that everything that works on measured experiments works here. The same seed and settings give the same
-landscape, bit for bit. No measured table is in it, and no experiment of a high level had a say in how it is drawn.
+landscape, bit for bit. No measured outcome is in it, and no experiment of a high level had a say in how it is drawn.
 Seeds below `HELD_OUT` are for evaluation; training draws from those above.
 """
 
@@ -20,7 +20,8 @@ from autollmresearch.training.shapes import draw_architecture
 from autollmresearch.training.tables import Settings as LandscapeSettings
 from autollmresearch.training.tables import Table
 from autollmresearch.training.valleys import draw_grpo, draw_pretraining
-from llmconfig_gym.experiment import Experiment, Metric
+from autollmresearch.training.words import worded
+from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.parameter import FloatArray
 from llmconfig_gym.pool import Pool
 
@@ -68,13 +69,7 @@ def landscape(seed: int, settings: LandscapeSettings) -> Landscape:
     chance = np.array([settings.kinds[k] for k in names])
     kind = names[int(rng.choice(len(names), p=chance / chance.sum()))]
     *cheap, target = KINDS[kind](rng, settings)
-    metric, details = target.metric, dict(target.details)
-    if rng.random() >= settings.details:
-        details = {}
-    elif not details:
-        details = _details(rng, target)
-    if details:
-        metric = Metric(metric.name, metric.direction, metric.about, dict.fromkeys(details, "also measured"))
+    target = worded(rng, target, settings.suites, settings.details)
     experiment = Experiment(
         f"drawn/{seed}",
         "drawn",
@@ -82,10 +77,10 @@ def landscape(seed: int, settings: LandscapeSettings) -> Landscape:
         kind,
         "medium",
         target.fidelity,
-        metric,
+        target.metric,
         target.pool,
-        metric.sign * target.losses,
-        details,
+        target.metric.sign * target.losses,
+        target.details,
         noise=target.noise,
         clip=target.clip,
     )
@@ -94,7 +89,7 @@ def landscape(seed: int, settings: LandscapeSettings) -> Landscape:
     else:
         known = tuple(CheapRuns(t.fidelity, t.pool, _filled(t.losses), {}) for t in cheap)
     budget = min(int(rng.choice(settings.budgets)), len(target.pool))
-    problem = Problem(target.task, target.fidelity, metric, target.pool, known, budget, target.clip)
+    problem = Problem(target.task, target.fidelity, target.metric, target.pool, known, budget, target.clip)
     return Landscape(experiment, problem, target.true)
 
 
@@ -119,16 +114,3 @@ def _filled(losses: FloatArray, worst: float = 0.0) -> FloatArray:
     """Diverged runs carry the worst known loss, as `CheapRuns` wants it."""
     finite = np.isfinite(losses)
     return np.where(finite, losses, losses[finite].max() if finite.any() else worst)
-
-
-def _details(rng: np.random.Generator, target: Table) -> dict[str, FloatArray]:
-    """Numbers that come with a run and say little."""
-    rows = len(target.losses)
-    made = {
-        "train_loss": np.abs(target.losses) * rng.uniform(0.9, 1.0),
-        "gradient_norm": np.exp(rng.normal(0.0, 0.5, rows)),
-        "steps": np.full(rows, float(rng.integers(50, 50000))),
-        "seconds": np.exp(rng.normal(4.0, 0.3, rows)),
-    }
-    chosen = rng.permutation(list(made))[: int(rng.integers(1, 3))]
-    return {str(name): made[str(name)] for name in chosen}

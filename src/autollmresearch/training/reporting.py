@@ -12,14 +12,28 @@ from typing import Any
 
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
-from transformers.utils import logging
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 
+from autollmresearch.errors import InvalidRecipe
+from autollmresearch.training.checkpoints import quiet
 from llmconfig_gym.files import write_text
+
+
+def check_reporter(name: str) -> None:
+    """Refuse a `report_to` that transformers does not know, or whose package is missing. Raises `InvalidRecipe`."""
+    if name not in ("none", *INTEGRATION_TO_CALLBACK):
+        raise InvalidRecipe(f"report_to is none, {', '.join(sorted(INTEGRATION_TO_CALLBACK))}; found {name!r}")
+    known = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if name != "none" and name not in known:
+        raise InvalidRecipe(f"report_to {name} needs its package, which is not installed; install it, or say none")
 
 
 def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> None:
     """Make a trainer write `metrics`, and show a bar if `progress`; nothing of its own on standard output."""
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every file it writes
+    quiet()
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)
     trainer.add_callback(MetricsFile(metrics))

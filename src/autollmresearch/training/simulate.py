@@ -92,6 +92,7 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         LockedExperiment: a sample is on a high experiment.
     """
     from autollmresearch.policies.causal_lm import CausalLMPolicy
+    from autollmresearch.training.checkpoints import quiet
     from autollmresearch.training.step import one_process, run_step
 
     one_process("simulate")
@@ -99,6 +100,7 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
 
     def work(out: Path) -> dict[str, Any]:
         samples = read_samples(path)
+        quiet()
         policy = CausalLMPolicy.load(str(checkpoint), temperature=recipe.simulate.temperature)
         done = simulate_all(policy, samples, recipe.simulate, out / WORKING, seed=recipe.seed, progress=progress)
         trajectories = [t for s in done for t in s.trajectories]

@@ -23,7 +23,7 @@ class Settings:
         kinds: weights of `pretraining`, `grpo`, `architecture`, `mixture`; a kind not named is not drawn.
         parameters: fewest and most settings of a pretraining or grpo space.
         levels: fewest and most levels of one setting.
-        round_numbers: share of logarithmic grids whose levels are 1, 3, 10, ... (of whole numbers: 1, 2, 4, ...).
+        round_numbers: share of logarithmic grids whose levels are powers of two, or 1, 3, 10, ...
         cells: a grid has about this many cells at most (spaces of more settings get fewer levels).
         rows: at most so many configurations of a grid were run.
         holes: share of a small grid that was not run, at most.
@@ -37,6 +37,7 @@ class Settings:
         wander: octaves by which an optimum is off its power law.
         roughness: most size of what is particular to one experiment, in units of the valley's depth.
         details: share of problems whose outcomes come with details.
+        suites: whose low and medium experiments lend their words (not their outcomes): names, and what they mean.
     """
 
     kinds: Mapping[str, float] = field(
@@ -58,6 +59,7 @@ class Settings:
     wander: float = 0.15
     roughness: float = 0.15
     details: float = 0.3
+    suites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = ("pretraining", "grpo", "architecture", "mixture")

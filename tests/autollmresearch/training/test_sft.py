@@ -230,6 +230,8 @@ def test_rows_that_are_too_long_are_left_out_and_counted(
     assert result.own_tokens == sum(sum(r.own) for r in expected)
     with pytest.raises(StepProblem, match="no row to learn from: 10 rows are longer than max_length 3 tokens"):
         fine_tune(tiny_model(tokenizer), tokenizer, rows, replace(QUICK, max_length=3), tmp_path / "b", progress=False)
+    with pytest.raises(StepProblem, match="no row to learn from: 0 rows are longer"):
+        fine_tune(tiny_model(tokenizer), tokenizer, [], QUICK, tmp_path / "c", progress=False)
 
 
 def test_a_data_set_on_disk_is_taken_too(
@@ -253,6 +255,8 @@ def test_a_data_set_on_disk_is_taken_too(
     [
         ({"batch_size": 4, "micro_batch": 3}, "batch_size 4 cannot be shared by 1 processes in micro-batches of 3"),
         ({"schedule": "cosin"}, "schedule is one of linear, cosine"),
+        ({"report_to": "wandbb"}, "report_to is none, azure_ml, .*; found 'wandbb'"),
+        ({"report_to": "swanlab"}, "report_to swanlab needs its package, which is not installed"),
     ],
 )
 def test_what_cannot_be_run_is_refused(
