@@ -34,7 +34,7 @@ Opened: TypeAlias = tuple[Experiment, Problem]
 
 
 class Rollouts:
-    """TRL's `rollout_func`, and the reward function that belongs to it.
+    """TRL's `rollout_func`; `reward` below is the reward function that belongs to it.
 
     Args:
         open_slot: the problem of a slot.

@@ -117,7 +117,8 @@ def _tables(
         height = height / spread + rough * _smooth(rng, at)
         over = valley.beyond(at, optima[i], bold)
         height = height + steep * np.maximum(over, 0.0) ** 2
-        true = -1 / (1 + np.exp(depth * height - levels[i])) if score else levels[i] + depth * height
+        odds = np.minimum(depth * height - levels[i], 50.0)  # log-odds of failing; beyond that all is lost
+        true = -1 / (1 + np.exp(odds)) if score else levels[i] + depth * height
         size = noise * (depth / 4 if score else depth)
         losses = true + size * rng.standard_normal(len(true))
         if score:

@@ -36,13 +36,13 @@ SETTINGS = ReinforceSettings(
 
 
 def made_up_rows(rng: np.random.Generator, count: int, vocabulary: int) -> list[Row]:
-    """Random ids in turns; one row is cut off within a turn, one ends early, one holds nothing of the agent's."""
+    """Random ids in turns, pad and end tokens too; one row ends within a turn, one holds nothing of the agent's."""
     rows = []
     for i in range(count):
         own = [bool(o) for _ in range(rng.integers(1, 5)) for o in [1] * rng.integers(2, 9) + [0] * rng.integers(0, 7)]
         own = [False] * 3 if i == 5 else own[: own.index(False)] if i == 6 and False in own else own
-        prompt = rng.integers(4, vocabulary, size=rng.integers(3, 20)).tolist()
-        rows.append(Row(prompt, rng.integers(4, vocabulary, size=len(own)).tolist(), own, [-1.0 * o for o in own]))
+        prompt = rng.integers(0, vocabulary, size=rng.integers(3, 20)).tolist()
+        rows.append(Row(prompt, rng.integers(0, vocabulary, size=len(own)).tolist(), own, [-1.0 * o for o in own]))
     return rows
 
 
