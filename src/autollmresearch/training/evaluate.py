@@ -67,7 +67,7 @@ def evaluate(
     return Evaluation(
         episodes=len(played),
         reward=float(rewards.mean()),
-        reward_error=_error(rewards)[()],
+        reward_error=float(_error(rewards)),
         regret=tuple(regrets.mean(axis=0).tolist()),
         regret_error=tuple(_error(regrets).tolist()),
         invalid=kinds.count("invalid") / len(kinds),

@@ -13,6 +13,7 @@ from autollmresearch.training.evaluate import evaluate
 from autollmresearch.training.landscapes import HELD_OUT, LandscapeSettings, draw, landscape, training_seed
 from llmconfig_gym.env import ConfigEnv
 from llmconfig_gym.errors import InvalidDescription
+from llmconfig_gym.parameter import Grid
 from llmconfig_gym.sources.names import forbidden_in
 
 KINDS = ("pretraining", "grpo", "architecture", "mixture")
@@ -130,3 +131,23 @@ def test_training_never_draws_a_held_out_seed() -> None:
 def test_settings_out_of_range(changes: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidDescription, match=said):
         replace(LandscapeSettings(), **changes)  # type: ignore[arg-type]
+
+
+def test_the_usual_settings_under_their_usual_names(only: Callable[..., LandscapeSettings]) -> None:
+    settings = only("pretraining", usual=2, parameters=(1, 2))
+    names = {draw(seed, settings)[1].space.names for seed in range(40)}
+    assert names == {("lr",), ("batch_size",), ("lr", "batch_size")}
+
+
+def test_round_numbers_are_powers_of_two_or_1_3_10(only: Callable[..., LandscapeSettings]) -> None:
+    settings = only("pretraining", usual=1, parameters=(1, 1), round_numbers=1.0)
+    kinds = set()
+    for seed in range(30):
+        p = draw(seed, settings)[1].space["lr"]
+        assert isinstance(p, Grid)
+        digits = {f"{v:.0e}"[0] for v in p.levels}
+        octaves = np.log2(p.levels)
+        two = bool(np.abs(octaves - octaves.round()).max() < 0.01)
+        assert two or digits <= {"1", "3"}
+        kinds.add(two)
+    assert kinds == {True, False}
