@@ -19,6 +19,7 @@ from autollmresearch.dialogue import Style, conversation, reasoning
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
+from autollmresearch.policies.pretrained import load_pretrained
 from autollmresearch.policy import Proposal, State, Tokens, Usage
 from llmconfig_gym.files import write_text
 
@@ -91,18 +92,10 @@ class CausalLMPolicy:
             CheckpointProblem: it cannot be loaded.
         """
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         settings = _changed(AgentSettings.load(Path(path)), options)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path)
-            model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="auto", use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as problem:
-            raise CheckpointProblem(
-                f"{path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; expected a "
-                "directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
-            ) from None
+        model, tokenizer = load_pretrained(path)
         if device == "cpu" and model.dtype == torch.float16:
             model = model.float()  # half precision is for GPUs
         return cls(model.to(device).eval(), tokenizer, settings, temperature)

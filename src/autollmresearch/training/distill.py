@@ -40,13 +40,13 @@ def distill(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         CheckpointProblem, TrajectoryProblem: an input is damaged.
     """
     from autollmresearch.policies.causal_lm import AgentSettings
-    from autollmresearch.training.checkpoints import load
+    from autollmresearch.policies.pretrained import load_pretrained
     from autollmresearch.training.step import run_step
 
     checkpoint, path = run / "prior" / CHECKPOINT, run / "simulate" / TRAJECTORIES
 
     def work(out: Path) -> dict[str, Any]:
-        model, tokenizer = load(checkpoint)
+        model, tokenizer = load_pretrained(checkpoint, trainable=True)
         rows = encode(read_trajectories(path), Chat(tokenizer))
         result = fine_tune(
             model, tokenizer, rows, recipe.distill.sft, out, seed=recipe.seed, title="distill", progress=progress

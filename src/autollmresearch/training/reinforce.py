@@ -115,14 +115,14 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         InvalidRecipe, StepProblem, LockedExperiment, CheckpointProblem: it cannot be started as it stands.
     """
     from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
-    from autollmresearch.training.checkpoints import load
+    from autollmresearch.policies.pretrained import load_pretrained
     from autollmresearch.training.step import run_step
 
     settings = recipe.reinforce
     checkpoint, path = run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
 
     def work(out: Path) -> dict[str, Any]:
-        model, tokenizer = load(checkpoint)
+        model, tokenizer = load_pretrained(checkpoint, trainable=True)
         asked = AgentSettings.load(checkpoint)
         samples = read_samples(path) if settings.prior_share < 1 else []
 
@@ -168,11 +168,12 @@ def train(
         make_policy: the agent around a model.
 
     Raises:
-        InvalidRecipe: the trajectories of a step cannot be shared by the processes.
+        InvalidRecipe: the trajectories of a step cannot be shared by the processes, or `report_to` is unknown.
     """
-    from autollmresearch.training.reporting import report
+    from autollmresearch.training.reporting import check_reporter, report
     from autollmresearch.training.rollouts import Rollouts, TrajectoriesKept, reward
 
+    check_reporter(settings.report_to)
     out.mkdir(parents=True, exist_ok=True)
     rollouts = Rollouts(
         open_slot,

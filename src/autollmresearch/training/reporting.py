@@ -18,7 +18,6 @@ from transformers.integrations.integration_utils import (
 )
 
 from autollmresearch.errors import InvalidRecipe
-from autollmresearch.training.checkpoints import quiet
 from llmconfig_gym.files import write_text
 
 
@@ -99,3 +98,10 @@ class Bar(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def quiet() -> None:
+    """No progress bar for every file that transformers reads or writes: a step has one of its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autollmresearch.dialogue import Style, action, observation, prompt
 from autollmresearch.errors import CheckpointProblem
+from autollmresearch.policies.pretrained import load_pretrained
 from autollmresearch.training.thoughts import PHRASES
 from llmconfig_gym.description import require
 
@@ -188,17 +189,8 @@ def load_model(settings: ModelSettings) -> tuple[Any, PreTrainedTokenizerBase]:
         CheckpointProblem: it cannot be loaded.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    dtype = getattr(torch, settings.dtype)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.path)
-        model: Any = AutoModelForCausalLM.from_pretrained(settings.path, dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as problem:
-        raise CheckpointProblem(
-            f"{settings.path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; model.path "
-            "is a directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
-        ) from None
+    model, tokenizer = load_pretrained(settings.path, dtype=getattr(torch, settings.dtype))
     if tokenizer.pad_token_id is None:
         raise CheckpointProblem(f"the tokenizer of {settings.path} has no pad token; choose a model that has one")
     if settings.lora_rank:

@@ -92,7 +92,7 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         LockedExperiment: a sample is on a high experiment.
     """
     from autollmresearch.policies.causal_lm import CausalLMPolicy
-    from autollmresearch.training.checkpoints import quiet
+    from autollmresearch.training.reporting import quiet
     from autollmresearch.training.step import one_process, run_step
 
     one_process("simulate")

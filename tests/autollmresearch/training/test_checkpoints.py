@@ -9,7 +9,7 @@ import pytest
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.causal_lm import CausalLMPolicy
 from autollmresearch.policies.chat import Chat
-from autollmresearch.training.checkpoints import load
+from autollmresearch.policies.pretrained import load_pretrained
 from autollmresearch.training.scratch import ModelSettings, load_model
 from autollmresearch.training.sft import SftSettings, fine_tune
 
@@ -24,7 +24,7 @@ def base(tiny_tokenizer: Callable[..., Any], tiny_model: Callable[..., Any], tmp
 
 
 def test_a_whole_model(base: Path) -> None:
-    model, tokenizer = load(base)
+    model, tokenizer = load_pretrained(base, trainable=True)
     assert all(p.requires_grad for p in model.parameters())
     assert tokenizer.chat_template
 
@@ -38,7 +38,7 @@ def test_adapters_are_trained_saved_trained_further_and_decide(base: Path, tmp_p
     saved = tmp_path / "one" / "checkpoint"
     assert (saved / "adapter_model.safetensors").is_file()
     assert not (saved / "model.safetensors").exists()
-    again, tokenizer = load(saved)
+    again, tokenizer = load_pretrained(saved, trainable=True)
     trainable = {n for n, p in again.named_parameters() if p.requires_grad}
     assert trainable
     assert all("lora" in n for n in trainable)
@@ -54,6 +54,6 @@ def test_adapters_are_trained_saved_trained_further_and_decide(base: Path, tmp_p
 def test_what_is_no_checkpoint_is_one_line(base: Path, tmp_path: Path) -> None:
     (base / "model.safetensors").write_bytes(b"damaged")
     for path in (tmp_path / "nothing", base):
-        with pytest.raises(CheckpointProblem, match="cannot be loaded to train it further") as caught:
-            load(path)
+        with pytest.raises(CheckpointProblem, match="cannot be loaded") as caught:
+            load_pretrained(path)
         assert "\n" not in str(caught.value)

@@ -18,10 +18,10 @@ from autollmresearch.errors import InvalidRecipe, StepProblem
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
 from autollmresearch.policies.decoder import Written
+from autollmresearch.policies.pretrained import load_pretrained
 from autollmresearch.policy import Proposal, Tokens
 from autollmresearch.training import reinforce as reinforcing
 from autollmresearch.training import rollouts
-from autollmresearch.training.checkpoints import load
 from autollmresearch.training.curate import CurateSettings, Sample, curate
 from autollmresearch.training.landscapes import HELD_OUT, LandscapeSettings, draw
 from autollmresearch.training.recipe import Recipe
@@ -192,7 +192,7 @@ def test_adapters_are_trained_and_nothing_else(
     adapted = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
     get_peft_model(base, adapted).save_pretrained(tmp_path / "distilled")
     tokenizer.save_pretrained(tmp_path / "distilled")
-    model, _ = load(tmp_path / "distilled")
+    model, _ = load_pretrained(tmp_path / "distilled", trainable=True)
     settings = replace(QUICK, steps=1, kl=0.1, precision=precision)
     train(model, tokenizer, open_slot, agent, settings, tmp_path / "out", progress=False)
 
@@ -203,7 +203,7 @@ def test_adapters_are_trained_and_nothing_else(
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[k], after[k]) for k in before)
     assert metrics(tmp_path / "out")[0]["kl"] == pytest.approx(0, abs=1e-2)
-    again, _ = load(checkpoint)
+    again, _ = load_pretrained(checkpoint, trainable=True)
     assert again.peft_config.keys() == {"default"}
 
     def cut_off(slot: int) -> tuple[Experiment, Problem]:
@@ -212,10 +212,34 @@ def test_adapters_are_trained_and_nothing_else(
         return open_slot(slot)
 
     longer = replace(settings, steps=2)
-    train(load(tmp_path / "distilled")[0], tokenizer, open_slot, agent, longer, tmp_path / "whole", progress=False)
+    train(
+        load_pretrained(tmp_path / "distilled", trainable=True)[0],
+        tokenizer,
+        open_slot,
+        agent,
+        longer,
+        tmp_path / "whole",
+        progress=False,
+    )
     with pytest.raises(KeyboardInterrupt):
-        train(load(tmp_path / "distilled")[0], tokenizer, cut_off, agent, longer, tmp_path / "cut", progress=False)
-    train(load(tmp_path / "distilled")[0], tokenizer, open_slot, agent, longer, tmp_path / "cut", progress=False)
+        train(
+            load_pretrained(tmp_path / "distilled", trainable=True)[0],
+            tokenizer,
+            cut_off,
+            agent,
+            longer,
+            tmp_path / "cut",
+            progress=False,
+        )
+    train(
+        load_pretrained(tmp_path / "distilled", trainable=True)[0],
+        tokenizer,
+        open_slot,
+        agent,
+        longer,
+        tmp_path / "cut",
+        progress=False,
+    )
     assert metrics(tmp_path / "whole")[1]["kl"] > 0
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
     whole, cut = (load_file(tmp_path / n / "checkpoint" / "adapter_model.safetensors") for n in ("whole", "cut"))

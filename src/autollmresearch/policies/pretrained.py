@@ -1,0 +1,38 @@
+"""Models and tokenizers from a directory or a hub: weights from safetensors only, and no code that comes with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from autollmresearch.errors import CheckpointProblem
+
+
+def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = False) -> tuple[Any, Any]:
+    """The causal language model and the tokenizer at `path`, a directory or a hub id.
+
+    Args:
+        dtype: of the weights; as they were saved by default.
+        trainable: a LoRA adapter can be trained further.
+
+    Raises:
+        CheckpointProblem: they cannot be loaded.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model: Any
+        if trainable and (Path(path) / "adapter_config.json").is_file():
+            from peft import AutoPeftModelForCausalLM
+
+            model = AutoPeftModelForCausalLM.from_pretrained(str(path), is_trainable=True, dtype=dtype)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+        raise CheckpointProblem(
+            f"{path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; expected a "
+            "directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
+        ) from None
+    return model, tokenizer
