@@ -163,6 +163,7 @@ def _first_process() -> Any:
     """Where a launcher started several processes, lets the first make the files and the others find them."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return nullcontext()
+    import torch
     from accelerate import PartialState
 
-    return PartialState().main_process_first()
+    return PartialState(cpu=not torch.accelerator.is_available()).main_process_first()
