@@ -14,6 +14,7 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
+    TensorBoardCallback,
     get_available_reporting_integrations,
 )
 
@@ -35,6 +36,9 @@ def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> No
     quiet()
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+            callback.logging_dir = str(metrics.parent / "tensorboard")  # its own default goes when the step is finished
     trainer.add_callback(MetricsFile(metrics))
     if progress:
         trainer.add_callback(Bar(title))

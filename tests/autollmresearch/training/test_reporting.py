@@ -1,12 +1,17 @@
 """What a trainer says: lines of a file that a resumed run goes on with, and nothing on standard output."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from autollmresearch.training.reporting import Bar, MetricsFile, read_metrics
+from autollmresearch.errors import InvalidRecipe
+from autollmresearch.policies.chat import Chat
+from autollmresearch.training.reporting import Bar, MetricsFile, check_reporter, read_metrics
+from autollmresearch.training.sft import SftSettings, fine_tune
 
 
 def state(step: int, first: bool = True) -> SimpleNamespace:
@@ -50,3 +55,26 @@ def test_the_bar_goes_on_where_the_run_does(capsys: pytest.CaptureFixture[str]) 
     assert "5/10" in err
     assert "loss=0.25" in err
     assert "epoch" not in err
+
+
+def test_a_reporter_of_the_trainers_follows_live_and_keeps_its_files(
+    tiny_tokenizer: Callable[..., Any], tiny_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    """TensorBoard, as the one that needs no account: the same numbers as in metrics.jsonl."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tokenizer = tiny_tokenizer()
+    row = Chat(tokenizer).encode([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
+    settings = SftSettings(epochs=3, batch_size=2, log_every=1, report_to="tensorboard")
+    fine_tune(tiny_model(tokenizer), tokenizer, [row] * 2, settings, tmp_path, progress=False)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    told = [m["loss"] for m in read_metrics(tmp_path / "metrics.jsonl") if "loss" in m]
+    assert [e.value for e in events.Scalars("train/loss")] == pytest.approx(told)
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize("name", ["nothing-of-the-kind", "swanlab"])
+def test_a_reporter_that_is_unknown_or_missing_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRecipe, match="report_to"):
+        check_reporter(name)
