@@ -3,8 +3,8 @@
     python benchmarks/decoder_speed.py [--rows 64] [--turns 3] [--format json]
 
 A model of 2.7 million random weights writes 60 tokens a turn, on rows that share eight prompts of 900 tokens and read
-25 more between turns; CPU seconds. Peers: the same loop with a `DynamicCache`, which copies all it holds for every token;
-and `model.generate`, which reads the whole history of every row again each turn.
+25 more between turns; CPU seconds. Peers: the same loop with a `DynamicCache`, which copies all it holds for every
+token; and `model.generate`, which reads the whole history of every row again each turn.
 """
 
 from __future__ import annotations
