@@ -11,6 +11,7 @@ form.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -106,7 +107,7 @@ def conversation(state: State, style: Style | None = None) -> Messages:
 
 def action(config: Config, thought: str = "") -> str:
     """An answer as an agent should write it."""
-    said = ", ".join(f'"{name}": {_json(value)}' for name, value in config.items())
+    said = ", ".join(f"{json.dumps(name)}: {_json(value)}" for name, value in config.items())
     return f"{OPEN}{thought}{CLOSE}\n<config>{{{said}}}</config>"
 
 
@@ -163,5 +164,5 @@ def _nonzero(value: object) -> object:
 
 def _json(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f'"{k}": {number(v)}' for k, v in value.items() if v) + "}"
-    return f'"{value}"' if isinstance(value, str) else value_text(value)
+        return "{" + ", ".join(f"{json.dumps(k)}: {number(v)}" for k, v in value.items() if v) + "}"
+    return json.dumps(value) if isinstance(value, str) else value_text(value)

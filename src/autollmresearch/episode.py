@@ -8,14 +8,18 @@ are never rewritten, so that one trajectory is one row of training.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from autollmresearch.errors import BrokenPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.env import ConfigEnv
 from llmconfig_gym.experiment import Experiment, Outcome
+
+Hint: TypeAlias = Callable[[Sequence[Outcome]], str]
+"""Given the outcomes so far, a sentence that is added to what is read next; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def run_episodes(
     seeds: Sequence[int],
     *,
     prefixes: Sequence[Sequence[Turn]] | None = None,
-    hints: Sequence[str] | None = None,
+    hints: Sequence[Hint] | None = None,
 ) -> list[Trajectory]:
     """One episode per experiment, problem and seed, advancing together turn by turn.
 
@@ -88,7 +92,7 @@ def run_episodes(
 
     Args:
         prefixes: for each episode, turns of an earlier one that are played again before the policy is asked.
-        hints: for each episode, a sentence that the policy reads before each of its turns.
+        hints: for each episode, what the policy is shown beside the dialogue before each of its turns.
 
     Raises:
         BrokenPolicy: it returned something else than one `Proposal` per state.
@@ -98,10 +102,13 @@ def run_episodes(
     for env, seed, prefix in zip(envs, seeds, prefixes or [()] * len(envs), strict=True):
         env.reset(seed=seed)
         turns.append([_play(env, turn.proposal, turn.seconds) for turn in prefix])
-    told = hints or [""] * len(envs)
     while running := [i for i, env in enumerate(envs) if len(env.history) < env.budget]:
         made = [tuple(t.proposal for t in turns[i]) for i in running]
-        states = [State(problems[i], envs[i].history, seeds[i], m, told[i]) for i, m in zip(running, made, strict=True)]
+        told = [hints[i](envs[i].history) if hints else "" for i in running]
+        states = [
+            State(problems[i], envs[i].history, seeds[i], proposals, hint)
+            for i, proposals, hint in zip(running, made, told, strict=True)
+        ]
         started = time.perf_counter()
         proposals = policy.propose(states)
         seconds = (time.perf_counter() - started) / len(running)

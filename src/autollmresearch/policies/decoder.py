@@ -62,13 +62,27 @@ class Decoder:
             temperature: 0 takes the most likely token (log-probabilities are then those at temperature 1).
             limits: the most tokens that each row may write.
         """
-        import torch
-
         width = max(limits, default=0)
         if width <= 0:
             return [Written((), ()) for _ in sequences]
+        try:
+            return self._write(sequences, uniforms, temperature, limits, width)
+        except BaseException:
+            self.forget()  # cut off in the middle, the cache is no longer what it is thought to be
+            raise
+
+    def _write(
+        self,
+        sequences: Sequence[Sequence[int]],
+        uniforms: FloatArray,
+        temperature: float,
+        limits: Sequence[int],
+        width: int,
+    ) -> list[Written]:
+        import torch
+
         device = self.model.device
-        draws = torch.as_tensor(uniforms[:, :width], dtype=torch.float32, device=device)
+        draws = torch.as_tensor(uniforms[:, :width], dtype=torch.float64, device=device)
         limit = torch.as_tensor(list(limits), device=device)
         with torch.inference_mode():
             logits = self._read([list(s) for s in sequences])
@@ -177,7 +191,8 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> tu
     if temperature > 0:
         cumulative = logprobs.double().exp().cumsum(-1)
         chosen = torch.searchsorted(cumulative, uniforms.double()[:, None] * cumulative[:, -1:], right=True)[:, 0]
-        chosen = chosen.clamp(max=logits.shape[-1] - 1)
+        possible = logprobs.isfinite().double().cumsum(-1).argmax(-1)  # the last token with any probability at all
+        chosen = torch.minimum(chosen, possible)
     else:
         chosen = logits.argmax(-1)
     return chosen, logprobs.gather(1, chosen[:, None])[:, 0]

@@ -20,7 +20,9 @@ def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = 
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bars would show whatever the command asked for
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model: Any

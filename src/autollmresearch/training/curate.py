@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.errors import StepProblem
 from autollmresearch.training.fields import build
-from autollmresearch.training.unlocked import check_unlocked, open_experiment, unlocked
+from autollmresearch.training.unlocked import check_unlocked, open_experiment, suite_files, unlocked
 from llmconfig_gym.description import require
 from llmconfig_gym.errors import InvalidDescription
 from llmconfig_gym.files import read_lines, write_text
@@ -86,7 +86,6 @@ def curate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         LockedExperiment, InvalidProtocol, StepProblem: and the gym's errors for suites that cannot be loaded.
     """
     from autollmresearch.training.step import one_process, run_step
-    from llmconfig_gym.catalog import suite_path
 
     one_process("curate")
 
@@ -100,7 +99,7 @@ def curate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         tasks = {id_: s.task for suite in recipe.curate.suites for id_, s in unlocked(suite)}
         return {"samples": len(made), "by_task": dict(Counter(tasks[s.target] for s in made))}
 
-    suites = {f"suite {name}": suite_path(name) / "suite.json" for name in recipe.curate.suites}
+    suites = suite_files(recipe.curate.suites)
     run_step(run, "curate", work, settings={"curate": asdict(recipe.curate)}, inputs=suites, seed=recipe.seed)
 
 
@@ -108,6 +107,9 @@ def samples(settings: CurateSettings, seed: int = 0) -> Iterator[Sample]:
     """The samples of these settings, cheapest targets first. `seed` is the first of the seeds."""
     check_unlocked(settings.targets)
     protocols = [Protocol.parse(p) for p in settings.protocols]
+    usable = {i for suite in settings.suites for i, s in unlocked(suite) if s.level == "medium"}
+    if lost := [t for t in settings.targets if t not in usable]:
+        raise StepProblem(f"{lost[0]} is no medium experiment of {', '.join(settings.suites)}, so no target of curate")
     for suite in settings.suites:
         known = unlocked(suite)
         for id_, target in known:

@@ -39,19 +39,19 @@ def distill(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         StepProblem: an input is missing, or no trajectory is short enough.
         CheckpointProblem, TrajectoryProblem: an input is damaged.
     """
-    from autollmresearch.policies.causal_lm import AgentSettings
     from autollmresearch.policies.pretrained import load_pretrained
-    from autollmresearch.training.step import run_step
+    from autollmresearch.training.step import run_step, same_agent
 
     checkpoint, path = run / "prior" / CHECKPOINT, run / "simulate" / TRAJECTORIES
 
     def work(out: Path) -> dict[str, Any]:
-        model, tokenizer = load_pretrained(checkpoint, trainable=True)
+        same_agent(recipe.agent, checkpoint)
+        model, tokenizer = load_pretrained(checkpoint, dtype=recipe.model.dtype, trainable=True)
         rows = encode(read_trajectories(path), Chat(tokenizer))
         result = fine_tune(
             model, tokenizer, rows, recipe.distill.sft, out, seed=recipe.seed, title="distill", progress=progress
         )
-        AgentSettings.load(checkpoint).save(out / CHECKPOINT)
+        recipe.agent.save(out / CHECKPOINT)
         return asdict(result)
 
     run_step(
@@ -67,24 +67,25 @@ def distill(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
 def encode(trajectories: Iterable[Trajectory], chat: Chat) -> list[Encoded]:
     """One row per trajectory.
 
-    Where there are token ids they are the row, as sampled: an answer that was cut off ends where it was cut off, and a
-    turn for which there was no room is not in it. A trajectory that was joined from two is encoded from its text; a
-    turn in which nothing was said is not learned from.
+    What the agent wrote is the row as it was sampled: an answer that was cut off ends where it was cut off, and a turn
+    in which nothing was said is not learned from. Only where there are no ids (what a continued turn read, without its
+    hint; words said elsewhere) are they made from text.
     """
-    rows = []
-    for trajectory in trajectories:
-        said = [turn.proposal for turn in trajectory.turns]
-        if any(p.tokens for p in said) and all(p.tokens or not p.config for p in said):
-            rows.append(Encoded(trajectory.ids(), trajectory.own()))
-        else:
-            rows.append(chat.encode(messages(trajectory), [bool(p.config) for p in said]))
-    return rows
+    return [_encode(trajectory, chat) for trajectory in trajectories]
 
 
-def messages(trajectory: Trajectory) -> list[dict[str, str]]:
-    """A trajectory as the conversation it was: what was read, what was said, ending with what was said."""
-    made = []
+def _encode(trajectory: Trajectory, chat: Chat) -> Encoded:
+    ids: list[int] = []
+    own: list[bool] = []
+    finished = True  # whether the last answer ended itself
     for turn in trajectory.turns:
-        made.append({"role": "user", "content": turn.proposal.prompt})
-        made.append({"role": "assistant", "content": str(turn.proposal.config)})
-    return made
+        said = turn.proposal
+        silent = said.tokens is None and not said.config
+        read = list(said.tokens.read) if said.tokens else []
+        read = read or (chat.follow(said.prompt, finished) if ids else chat.start(said.prompt))
+        wrote = list(said.tokens.wrote) if said.tokens else chat.words(str(said.config))
+        ids += read + wrote
+        own += [False] * len(read) + [not silent] * len(wrote)
+        finished = wrote[-1:] == [chat.end_id]
+    length = len(own) - own[::-1].index(True) if True in own else 0
+    return Encoded(ids[:length], own[:length])  # what was read last, and not answered, teaches nothing

@@ -8,13 +8,13 @@ teaches to recover. Some episodes carry hints, so that the model learns to follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autollmresearch.dialogue import Messages, Style, action, observation, prompt, values
-from autollmresearch.policy import State
+from autollmresearch.dialogue import Messages, Style, action, conversation, values
+from autollmresearch.policy import Proposal, State
 from autollmresearch.training.landscapes import Landscape
 from autollmresearch.training.thoughts import thought
 from llmconfig_gym.description import require
@@ -63,9 +63,10 @@ def play(
     messages: Messages = []
     learned: list[bool] = []
     for turn in range(problem.budget):
-        read = prompt(problem, style) if turn == 0 else observation(problem, state.trials[-1], problem.budget - turn)
         told = turn >= hinted and bool(untried[best])
-        messages.append({"role": "user", "content": f"{read}\n{hint(problem.pool.config(best))}" if told else read})
+        shown = replace(state, hint=hint(problem.pool.config(best)) if told else "")
+        read = conversation(shown, style)[-1]["content"]
+        messages.append({"role": "user", "content": read})
         stumbles = turn + 1 < problem.budget and rng.random() < settings.stumble
         if told and not stumbles:
             row = best
@@ -74,9 +75,10 @@ def play(
             row = _drawn(regret, np.flatnonzero(untried), heat, rng)
         untried[row] = False
         config = problem.pool.config(row)
-        messages.append({"role": "assistant", "content": action(config, thought(state, config, style))})
+        said = Proposal(action(config, thought(state, config, style)), prompt=read)
+        messages.append({"role": "assistant", "content": str(said.config)})
         learned.append(not stumbles)
-        state = State(problem, (*state.trials, experiment.outcome(row)))
+        state = State(problem, (*state.trials, experiment.outcome(row)), proposals=(*state.proposals, said))
     return messages, learned
 
 

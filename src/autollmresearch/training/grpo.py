@@ -28,8 +28,9 @@ Batch: TypeAlias = dict[str, Any]
 
 ROW_MEANS = ("grpo", "dr_grpo")
 """Losses that are means over a micro-batch's rows."""
-NO_ADVANTAGE = 1e-3
-"""Below this an advantage is zero: where a group earned the same, float32 leaves up to 6e-4 (1e-7 over TRL's eps)."""
+NO_ADVANTAGE = {"group": 1e-3, "batch": 1e-6, "none": 1e-6}
+"""Up to this an advantage is zero, by what it was divided by: where a group earned the same, float32 leaves 6e-8 of a
+difference, and up to 6e-4 over TRL's eps."""
 
 
 class GroupTrainer(GRPOTrainer):
@@ -45,7 +46,7 @@ class GroupTrainer(GRPOTrainer):
         parts = self.args.steps_per_generation
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            kept = learned(batch, skip=self.beta == 0)
+            kept = learned(batch, NO_ADVANTAGE[self.args.scale_rewards] if self.beta == 0 else None)
             most = int(self.accelerator.gather(torch.tensor([len(kept)], device=kept.device)).max())
             self._buffered_inputs = deal(batch, kept, max(most, parts), parts)
         return self._buffered_inputs[self._step % parts]
@@ -61,11 +62,11 @@ class GroupTrainer(GRPOTrainer):
         """Nothing."""
 
 
-def learned(batch: Batch, *, skip: bool) -> torch.Tensor:
-    """Numbers of the rows that an update must see, shortest first; `skip` leaves out those without an advantage."""
+def learned(batch: Batch, least: float | None) -> torch.Tensor:
+    """Numbers of the rows that an update must see, shortest first: with an advantage beyond `least`; None: all."""
     length = batch["prompt_mask"].sum(1) + batch["completion_mask"].sum(1)
     order = torch.argsort(length, stable=True)
-    return order[batch["advantages"][order].abs() > NO_ADVANTAGE] if skip else order
+    return order if least is None else order[batch["advantages"][order].abs() > least]
 
 
 def deal(batch: Batch, kept: torch.Tensor, count: int, parts: int) -> list[Batch]:

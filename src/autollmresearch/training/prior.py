@@ -23,6 +23,7 @@ from autollmresearch.policies.chat import Chat
 from autollmresearch.training.expert import ExpertSettings, play
 from autollmresearch.training.landscapes import LandscapeSettings, landscape, training_seed
 from autollmresearch.training.sft import CHECKPOINT, SftSettings, fine_tune
+from autollmresearch.training.unlocked import suite_files
 from llmconfig_gym.description import require
 from llmconfig_gym.files import whole_directory, whole_file
 
@@ -94,7 +95,10 @@ def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     decides = asdict(settings)
     del decides["workers"]
     made_of = {"model": asdict(recipe.model), "agent": asdict(recipe.agent), "prior": decides}
-    run_step(run, "prior", work, settings=made_of, inputs={}, seed=recipe.seed)
+    read = suite_files(dict.fromkeys((*recipe.model.suites, *settings.landscapes.suites)))
+    if recipe.model.path and Path(recipe.model.path).is_dir():
+        read["model"] = Path(recipe.model.path)
+    run_step(run, "prior", work, settings=made_of, inputs=read, seed=recipe.seed)
 
 
 def episode(settings: PriorSettings, style: Style, seed: int, index: int) -> tuple[Messages, list[bool]]:

@@ -19,7 +19,7 @@ from autollmresearch.training.prior import PriorSettings
 from autollmresearch.training.reinforce import ReinforceSettings
 from autollmresearch.training.scratch import ModelSettings
 from autollmresearch.training.simulate import SimulateSettings
-from llmconfig_gym.description import read_yaml
+from llmconfig_gym.description import read_yaml, require
 from llmconfig_gym.errors import InvalidDescription
 
 
@@ -42,6 +42,13 @@ class Recipe:
     simulate: SimulateSettings = field(default_factory=SimulateSettings)
     distill: DistillSettings = field(default_factory=DistillSettings)
     reinforce: ReinforceSettings = field(default_factory=ReinforceSettings)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 1 << 32, "seed is at least 0 and below 2^32", self.seed)
+        context, most, longest = self.agent.context, self.model.context, self.reinforce.episode_tokens
+        if not self.model.path:
+            require(context <= most, f"agent.context is at most model.context, {most}", context)
+        require(longest >= context, f"reinforce.episode_tokens is at least agent.context, {context}", longest)
 
     @property
     def style(self) -> Style:

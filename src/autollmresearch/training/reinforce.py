@@ -25,6 +25,7 @@ from autollmresearch.training.curate import SAMPLES, open_sample, read_samples
 from autollmresearch.training.landscapes import draw, training_seed
 from autollmresearch.training.reward import Scale
 from autollmresearch.training.sft import CHECKPOINT, METRICS, WORKING, last_checkpoint, save
+from autollmresearch.training.unlocked import suite_files
 from llmconfig_gym.description import require
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ReinforceSettings:
     clip_low: float = 0.2
     clip_high: float = 0.2
     kl: float = 0.0
-    episode_tokens: int = 2048
+    episode_tokens: int = 8192
     micro_batch: int = 16
     learning_rate: float = 1e-5
     schedule: str = "constant_with_warmup"
@@ -114,16 +115,17 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     Raises:
         InvalidRecipe, StepProblem, LockedExperiment, CheckpointProblem: it cannot be started as it stands.
     """
-    from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
+    from autollmresearch.policies.causal_lm import CausalLMPolicy
     from autollmresearch.policies.pretrained import load_pretrained
-    from autollmresearch.training.step import run_step
+    from autollmresearch.training.step import run_step, same_agent
 
     settings = recipe.reinforce
     checkpoint, path = run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
 
     def work(out: Path) -> dict[str, Any]:
-        model, tokenizer = load_pretrained(checkpoint, trainable=True)
-        asked = AgentSettings.load(checkpoint)
+        same_agent(recipe.agent, checkpoint)
+        model, tokenizer = load_pretrained(checkpoint, dtype=recipe.model.dtype, trainable=True)
+        asked = recipe.agent
         samples = read_samples(path) if settings.prior_share < 1 else []
 
         def agent(model: Any) -> CausalLMPolicy:
@@ -140,7 +142,8 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         "reinforce",
         work,
         settings={"reinforce": asdict(settings), "landscapes": asdict(recipe.prior.landscapes)},
-        inputs={"checkpoint": checkpoint} | ({"samples": path} if settings.prior_share < 1 else {}),
+        inputs={"checkpoint": checkpoint}
+        | ({"samples": path, **suite_files(recipe.curate.suites)} if settings.prior_share < 1 else {}),
         seed=recipe.seed,
     )
 
@@ -292,7 +295,7 @@ def _share(settings: ReinforceSettings) -> tuple[int, int]:
 def slots(
     samples: Sequence[Sample], settings: ReinforceSettings, landscapes: LandscapeSettings, seed: int
 ) -> Callable[[int], tuple[Experiment, Problem]]:
-    """Which problem each slot stands for: a curated sample, all in turn, in an order drawn anew each time around, or a
+    """Which problem each slot stands for: a curated sample, in an order drawn anew each time around, or in its place a
     procedural task that the prior step never saw. It depends on seed and slot alone.
     """
 
@@ -305,6 +308,6 @@ def slots(
             order = np.random.default_rng([seed, around, len(samples)]).permutation(len(samples))
             experiment, problem = open_sample(samples[order[place]])
         budget = int(rng.choice(settings.budgets)) if settings.budgets else problem.budget
-        return experiment, replace(problem, budget=budget)
+        return experiment, replace(problem, budget=min(budget, len(problem.pool)))
 
     return open_slot

@@ -66,7 +66,7 @@ class ModelSettings:
     mlp: int = 384
     vocabulary: int = 1536
     sentences: int = 256
-    context: int = 2048
+    context: int = 8192
     suites: tuple[str, ...] = ()
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora_rank: int = 0

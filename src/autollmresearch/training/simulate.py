@@ -15,18 +15,21 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from autollmresearch.episode import Trajectory, Turn, run_episodes
+from autollmresearch.episode import Hint, Trajectory, Turn, run_episodes
 from autollmresearch.errors import StepProblem
 from autollmresearch.training.curate import SAMPLES, Sample, open_sample, read_samples
 from autollmresearch.training.expert import hint
 from autollmresearch.training.sft import CHECKPOINT, WORKING
+from autollmresearch.training.unlocked import suite_files
 from autollmresearch.trajectories import from_dict, to_dict
 from llmconfig_gym.description import require
+from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.files import append_lines, read_lines, write_text
 
 if TYPE_CHECKING:
@@ -50,7 +53,8 @@ class SimulateSettings:
         rollouts: episodes per sample.
         temperature: at which they are sampled, and continued.
         keep: the most that are kept of one sample's episodes that reach the best configuration, best reward first.
-        continuations: tries to go on towards the best configuration where none reached it; the first that does is kept.
+        continuations: tries to go on towards the best configuration where none reached it; of those that do, that with
+            the best reward is kept.
         batch: episodes that advance together.
     """
 
@@ -93,13 +97,14 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     """
     from autollmresearch.policies.causal_lm import CausalLMPolicy
     from autollmresearch.training.reporting import quiet
-    from autollmresearch.training.step import one_process, run_step
+    from autollmresearch.training.step import one_process, run_step, same_agent
 
     one_process("simulate")
     checkpoint, path = run / "prior" / CHECKPOINT, run / "curate" / SAMPLES
 
     def work(out: Path) -> dict[str, Any]:
         samples = read_samples(path)
+        same_agent(recipe.agent, checkpoint)
         quiet()
         policy = CausalLMPolicy.load(str(checkpoint), temperature=recipe.simulate.temperature)
         done = simulate_all(policy, samples, recipe.simulate, out / WORKING, seed=recipe.seed, progress=progress)
@@ -118,7 +123,7 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         "simulate",
         work,
         settings={"simulate": asdict(recipe.simulate)},
-        inputs={"checkpoint": checkpoint, "samples": path},
+        inputs={"checkpoint": checkpoint, "samples": path, **suite_files(recipe.curate.suites)},
         seed=recipe.seed,
     )
 
@@ -175,9 +180,13 @@ def reaches(trajectory: Trajectory, target: Experiment) -> bool:
     return any(target.metric.sign * value <= target.best for value in told)
 
 
-def best_hint(target: Experiment) -> str:
-    """What a model is shown to go on towards the best configuration, in the words that it knows from the prior."""
-    return hint(target.pool.config(int(np.argmin(target.losses))))
+def best_hint(target: Experiment, told: Sequence[Outcome] = ()) -> str:
+    """What a model is shown to go on towards the best configuration, in the words that it knows from the prior.
+
+    Nothing once it was told: a model that is still shown it would learn to repeat itself.
+    """
+    best = target.pool.config(int(np.argmin(target.losses)))
+    return "" if any(outcome.config == best for outcome in told) else hint(best)
 
 
 def locally_best(trajectories: Sequence[Trajectory], target: Experiment) -> Trajectory:
@@ -193,15 +202,16 @@ def locally_best(trajectories: Sequence[Trajectory], target: Experiment) -> Traj
 def joined(prefix: Sequence[Turn], trajectory: Trajectory, told: str) -> Trajectory:
     """A continued trajectory as if nothing had been shown: the hint is taken out of what was read.
 
-    Its turns lose their token ids, for those read the hint; the conversation is encoded anew from its text.
+    What was written stays as it was sampled; the ids of what a continued turn read are dropped, for they hold the hint
+    (distillation makes them from the text).
     """
-    turns = [
-        replace(
-            turn, proposal=replace(turn.proposal, prompt=turn.proposal.prompt.removesuffix(f"\n{told}"), tokens=None)
-        )
-        for turn in (*prefix, *trajectory.turns[len(prefix) :])
-    ]
-    return replace(trajectory, turns=tuple(turns))
+    return replace(trajectory, turns=(*prefix, *(_unhinted(t, told) for t in trajectory.turns[len(prefix) :])))
+
+
+def _unhinted(turn: Turn, told: str) -> Turn:
+    said = turn.proposal
+    tokens = None if said.tokens is None else replace(said.tokens, read=())
+    return replace(turn, proposal=replace(said, prompt=said.prompt.removesuffix(f"\n{told}"), tokens=tokens))
 
 
 def counts(done: Sequence[Simulated]) -> dict[str, Any]:
@@ -233,24 +243,30 @@ def _continue(
     if not failed or settings.continuations == 0:
         return [[] for _ in failed]
     samples, opened = [f[0] for f in failed], [f[1] for f in failed]
-    prefixes, hints = [], []
+    prefixes: list[Sequence[Turn]] = []
+    hints: list[Hint] = []
+    told: list[str] = []
     for sample, (target, _), trajectories in failed:
         best = locally_best(trajectories, target)
         cut = 1 + _seed(sample, seed, "cut", 0) % 2  # its last trial, or its second-to-last
         prefixes += [best.turns[: max(0, len(best.turns) - cut)]] * settings.continuations
-        hints += [best_hint(target)] * settings.continuations
+        hints += [partial(best_hint, target)] * settings.continuations
+        told += [best_hint(target)] * settings.continuations
     episodes = run_episodes(
         policy,
         *_episodes(samples, opened, settings.continuations, seed, "continuation"),
         prefixes=prefixes,
         hints=hints,
     )
-    made = [joined(p, t, h) for p, t, h in zip(prefixes, episodes, hints, strict=True)]
+    made = [joined(p, t, h) for p, t, h in zip(prefixes, episodes, told, strict=True)]
     groups = zip(
         _grouped(settings.continuations, made), _grouped(settings.continuations, prefixes), opened, strict=True
     )
     return [
-        [t for t in ts if reaches(t, target) and not _speaks_of_hint(t.turns[len(ps[0]) :])][:1]
+        sorted(
+            (t for t in ts if reaches(t, target) and not _speaks_of_hint(t.turns[len(ps[0]) :])),
+            key=lambda t: -t.reward,
+        )[:1]
         for ts, ps, (target, _) in groups
     ]
 

@@ -17,11 +17,14 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StepProblem
 from autollmresearch.training.sft import WORKING
 from llmconfig_gym.files import only_one, write_text
+
+if TYPE_CHECKING:
+    from autollmresearch.policies.causal_lm import AgentSettings
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
@@ -81,6 +84,17 @@ def run_step(
         return manifest
 
 
+def same_agent(settings: AgentSettings, checkpoint: Path) -> None:
+    """Refuse to go on from a checkpoint that was trained to be asked otherwise. Raises `StepProblem`."""
+    from autollmresearch.policies.causal_lm import AgentSettings
+
+    if (trained := AgentSettings.load(checkpoint)) != settings:
+        raise StepProblem(
+            f"{checkpoint} was trained with other settings in the recipe's agent section (then {trained}, now "
+            f"{settings}); choose another --out, or put them back"
+        )
+
+
 def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest of a step; None if it is not finished. Raises `StepProblem` if it is damaged."""
     return _read(directory / MANIFEST)
@@ -118,12 +132,21 @@ def _claim(directory: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None
     if earlier is None:
         return None
     for part in ("seed", "settings", "inputs"):
-        if (change := _first_change(earlier.get(part), made_of[part], part)) is not None:
+        if (change := _first_change(_moved(earlier.get(part)), _moved(made_of[part]), part)) is not None:
             raise StepProblem(
                 f"{directory} was made with another {change}; choose another --out, or remove {directory} to run the "
                 "step again"
             )
     return finished
+
+
+def _moved(part: object) -> object:
+    """The same without where inputs lie: a run may be moved, and a suite be installed elsewhere."""
+    if not isinstance(part, dict):
+        return part
+    return {
+        k: {"sha256": v["sha256"]} if isinstance(v, dict) and {*v} == {"path", "sha256"} else v for k, v in part.items()
+    }
 
 
 def _first_change(before: object, now: object, where: str) -> str | None:

@@ -6,10 +6,11 @@ in a recipe or in a file of samples, is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from autollmresearch.errors import LockedExperiment
-from llmconfig_gym.catalog import load_suite
+from llmconfig_gym.catalog import load_suite, suite_path
 from llmconfig_gym.errors import unknown_name
 from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.suite import Suite, Summary
@@ -28,6 +29,11 @@ def unlocked(suite: str) -> list[tuple[str, Summary]]:
     """
     found = [s for s in load_suite(suite).summaries if s.level != LOCKED]
     return [(f"{suite}/{s.id.partition('/')[2]}", s) for s in sorted(found, key=lambda s: (s.fidelity.cost, s.id))]
+
+
+def suite_files(suites: Iterable[str]) -> dict[str, Path]:
+    """The index of each suite, which holds the digests of its tables: what a step that reads them is made from."""
+    return {f"suite {name}": suite_path(name) / "suite.json" for name in suites}
 
 
 def check_unlocked(ids: Sequence[str]) -> None:

@@ -109,6 +109,38 @@ def test_a_token_is_drawn_as_often_as_it_is_likely() -> None:
     assert draw(logits[:1], torch.tensor([1.0 - 1e-7]), 1.0)[0] == 2, "the last one with any probability at all"
 
 
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-26, 1 - 2**-53])
+def test_an_impossible_token_is_never_drawn(uniform: float) -> None:
+    logits = torch.tensor([[-torch.inf, 5.0, 0.0, -torch.inf]])
+    chosen, logprob = draw(logits, torch.tensor([uniform], dtype=torch.float64), 1.0)
+    assert int(chosen) in (1, 2)
+    assert torch.isfinite(logprob).all()
+
+
+@pytest.mark.parametrize("failing", [1, 3])
+def test_a_call_that_was_cut_off_leaves_nothing_behind(tiny_model: Any, failing: int) -> None:
+    rows = sequences(12, 7)
+    decoder = Decoder(tiny_model, END)
+    first = decoder.write(rows, uniforms(2), temperature=1.0, limits=[6, 6])
+    rows = [[*r, *w.ids, 5] for r, w in zip(rows, first, strict=True)]
+    calls = 0
+
+    def fail(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise KeyboardInterrupt
+
+    hook = tiny_model.model.norm.register_forward_hook(fail)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            decoder.write(rows, uniforms(2, seed=1), temperature=1.0, limits=[6, 6])
+    finally:
+        hook.remove()
+    for row, w in zip(rows, decoder.write(rows, uniforms(2, seed=1), temperature=1.0, limits=[6, 6]), strict=True):
+        assert w.logprobs == pytest.approx(recomputed(tiny_model, row, w), abs=1e-4)
+
+
 def test_the_most_likely_token_is_taken_at_temperature_zero() -> None:
     chosen, logprobs = draw(torch.tensor([[0.0, 3.0, 1.0]]), torch.tensor([0.99]), temperature=0.0)
     assert chosen.tolist() == [1]

@@ -98,3 +98,10 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         list(samples(CurateSettings(protocols=("metred:3",))))
     with pytest.raises(UnknownName):
         list(samples(CurateSettings(targets=("micro/nothing",))))
+
+
+def test_a_target_that_gives_no_sample_is_named(toy_path: Path) -> None:
+    good = f"{toy_path}/mix-medium"
+    for bad in (f"{toy_path}/mix-low", "micro/N25k-D1M"):
+        with pytest.raises(StepProblem, match=f"{bad} is no medium experiment"):
+            list(samples(CurateSettings(suites=(str(toy_path),), targets=(good, bad))))

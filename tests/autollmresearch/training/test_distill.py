@@ -14,7 +14,7 @@ from autollmresearch.evidence.records import Problem
 from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policy import Proposal, Tokens
-from autollmresearch.training.distill import DistillSettings, distill, encode, messages
+from autollmresearch.training.distill import DistillSettings, distill, encode
 from autollmresearch.training.recipe import Recipe
 from autollmresearch.training.sft import SftSettings
 from autollmresearch.training.step import read_manifest
@@ -30,6 +30,9 @@ def played(*turns: tuple[str, str]) -> Trajectory:
     return Trajectory("lines/x", len(made), 0, tuple(made))
 
 
+AGENT = AgentSettings(Style(top=2), max_new_tokens=9)
+
+
 @pytest.fixture
 def tokenizer(tiny_tokenizer: Callable[..., Any]) -> Any:
     return tiny_tokenizer()
@@ -41,13 +44,13 @@ def run(tokenizer: Any, tiny_model: Callable[..., Any], tmp_path: Path) -> Path:
     checkpoint = tmp_path / "run" / "prior" / "checkpoint"
     tokenizer.save_pretrained(checkpoint)
     tiny_model(tokenizer).save_pretrained(checkpoint)
-    AgentSettings(Style(top=2), max_new_tokens=9).save(checkpoint)
+    AGENT.save(checkpoint)
     trajectories = [played(("Task?", action({"x": i % 2}, "so")), ("2.5", action({"x": 3}))) for i in range(8)]
     append_trajectories(tmp_path / "run" / "simulate" / "trajectories.jsonl", trajectories)
     return tmp_path / "run"
 
 
-def test_a_joined_trajectory_is_encoded_from_its_text(tokenizer: Any) -> None:
+def test_words_without_ids_are_encoded_from_text(tokenizer: Any) -> None:
     trajectory = played(("read one", "said one"), ("read two", "said two"))
     (row,) = encode([trajectory], Chat(tokenizer))
     assert tokenizer.decode(row.ids) == (
@@ -56,7 +59,6 @@ def test_a_joined_trajectory_is_encoded_from_its_text(tokenizer: Any) -> None:
     assert tokenizer.decode([i for i, own in zip(row.ids, row.own, strict=True) if own]) == (
         "said one<|end|>said two<|end|>"
     )
-    assert [m["role"] for m in messages(trajectory)] == ["user", "assistant"] * 2
 
 
 def test_sampled_ids_are_never_made_again_from_text(tokenizer: Any) -> None:
@@ -73,7 +75,25 @@ def test_sampled_ids_are_never_made_again_from_text(tokenizer: Any) -> None:
     assert row.ids == [1, 2, 3, 4, 5, 6, 7, 8]
     assert row.own == [False, False, True, True, False, True, True, True]
     mixed = replace(sampled, turns=(sampled.turns[0], trajectory.turns[1]))
-    assert encode([mixed], Chat(tokenizer)) == encode([trajectory], Chat(tokenizer))
+    chat = Chat(tokenizer)
+    later = chat.follow("read two", finished=False) + chat.words("said two")
+    assert encode([mixed], chat)[0].ids == [1, 2, 3, 4, *later], "the end of an answer cut off is read, not learned"
+    assert encode([mixed], chat)[0].own[:5] == [False, False, True, True, False]
+
+
+def test_a_continued_turn_keeps_what_was_written_and_reads_its_prompt_without_the_hint(tokenizer: Any) -> None:
+    chat = Chat(tokenizer)
+    trajectory = played(("read one", "said one"), ("read two", "said two"))
+    first = Tokens(tuple(chat.start("read one")), (70, 71), (0.0, 0.0))
+    unread = Tokens((), (72, 73, chat.end_id), (0.0,) * 3)
+    turns = [
+        replace(turn, proposal=replace(turn.proposal, tokens=tokens))
+        for turn, tokens in zip(trajectory.turns, (first, unread), strict=True)
+    ]
+    (row,) = encode([replace(trajectory, turns=tuple(turns))], chat)
+    between = chat.follow("read two", finished=False)
+    assert row.ids == [*first.read, 70, 71, *between, 72, 73, chat.end_id]
+    assert [i for i, own in zip(row.ids, row.own, strict=True) if own] == [70, 71, 72, 73, chat.end_id]
 
 
 @pytest.mark.parametrize("room", [1000, 60], ids=["answers cut off", "no room at the end"])
@@ -111,7 +131,7 @@ def test_a_turn_in_which_nothing_was_said_is_not_learned(tokenizer: Any) -> None
 
 
 def test_a_run_s_trajectories_are_learned(run: Path) -> None:
-    recipe = Recipe(distill=DistillSettings(QUICK))
+    recipe = Recipe(agent=AGENT, distill=DistillSettings(QUICK))
     distill(recipe, run, progress=False)
     manifest = read_manifest(run / "distill")
     assert manifest is not None
@@ -130,7 +150,7 @@ def test_a_run_s_trajectories_are_learned(run: Path) -> None:
 
 
 def test_rows_that_are_all_too_long_are_said_to_be(run: Path) -> None:
-    recipe = Recipe(distill=DistillSettings(replace(QUICK, max_length=10)))
+    recipe = Recipe(agent=AGENT, distill=DistillSettings(replace(QUICK, max_length=10)))
     with pytest.raises(StepProblem, match="no row to learn from: 8 rows are longer than max_length 10"):
         distill(recipe, run, progress=False)
 
@@ -139,3 +159,9 @@ def test_without_a_simulation_it_says_what_to_run(run: Path) -> None:
     (run / "simulate" / "trajectories.jsonl").unlink()
     with pytest.raises(StepProblem, match="make it first: autollmresearch train simulate"):
         distill(Recipe(), run, progress=False)
+
+
+def test_a_checkpoint_that_is_asked_otherwise_is_not_gone_on_from(run: Path) -> None:
+    other = replace(AGENT, style=Style(top=3))
+    with pytest.raises(StepProblem, match="other settings in the recipe's agent section"):
+        distill(Recipe(agent=other, distill=DistillSettings(QUICK)), run, progress=False)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autollmresearch.dialogue import Style, prompt
+from autollmresearch.dialogue import Style, conversation, prompt
+from autollmresearch.policy import State
 from autollmresearch.training.expert import ExpertSettings, hint, play
 from autollmresearch.training.landscapes import LandscapeSettings, landscape
 from llmconfig_gym.action import read_action
@@ -89,3 +90,13 @@ def test_hints_name_the_best_and_are_followed_without_a_word() -> None:
 def test_settings_out_of_range(change: dict[str, float]) -> None:
     with pytest.raises(Exception, match=next(iter(change))):
         replace(SURE, **change)
+
+
+def test_what_is_read_is_what_an_agent_reads_evidence_included() -> None:
+    drawn = landscape(3, LandscapeSettings(kinds={"pretraining": 1}, budgets=(3,)))
+    style = Style(evidence=True)
+    messages, _ = play(drawn, style, SURE, np.random.default_rng(0))
+    outcomes = tuple(drawn.experiment.outcome(row) for row in rows(drawn.experiment, messages))
+    played = conversation(State(drawn.problem, outcomes[:-1]), style)
+    assert [m["content"] for m in messages[::2]] == [m["content"] for m in played[::2]]
+    assert all("Evidence: " in m["content"] for m in messages[::2])

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from autollmresearch.training import oracle
-from autollmresearch.training.grpo import GroupTrainer, deal, learned
+from autollmresearch.training.grpo import NO_ADVANTAGE, GroupTrainer, deal, learned
 from autollmresearch.training.oracle import Objective
 from autollmresearch.training.reinforce import ReinforceSettings, make_trainer
 from autollmresearch.training.row import Row
@@ -137,14 +137,21 @@ def assert_like(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         assert float((found[name] - g).norm()) <= 1e-3 * max(float(g.norm()), 1e-2 * norm), name
 
 
-@pytest.mark.parametrize("kl", [0.0, 0.3])
-@pytest.mark.parametrize("loss", ["grpo", "dapo", "dr_grpo"])
-def test_trl_ours_and_the_oracle_agree(loss: Any, kl: float, saved: tuple[Path, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("loss", "kl", "scale"),
+    [(loss, kl, "group") for loss in ("grpo", "dapo", "dr_grpo") for kl in (0.0, 0.3)]
+    + [("grpo", 0.0, "batch"), ("grpo", 0.0, "none")],
+)
+def test_trl_ours_and_the_oracle_agree(
+    loss: Any, kl: float, scale: Any, saved: tuple[Path, Any], tmp_path: Path
+) -> None:
     path, tokenizer = saved
     rows = made_up_rows(np.random.default_rng(0), 12, len(tokenizer))
     rewards = [0.9, 0.2, 0.5, 0.5, *[0.7312] * 4, 0.1, 0.0, 0.0, 1.0]  # the second group earned the same
-    settings = replace(SETTINGS, loss=loss, kl=kl, epochs=2)
-    objective = Objective(4, loss, temperature=0.8, kl=kl, longest=80)
+    if scale != "group":
+        rewards[4:8] = [0.7312, 0.7316, 0.732, 0.7308]  # hardly apart, but apart
+    settings = replace(SETTINGS, loss=loss, kl=kl, scale=scale, epochs=2)
+    objective = Objective(4, loss, scale, temperature=0.8, kl=kl, longest=80)
     played = Played(rows, rewards)
     stock = run(GRPOTrainer, path, tokenizer, settings, played, tmp_path / "a")
     ours = run(GroupTrainer, path, tokenizer, settings, played, tmp_path / "b")
@@ -193,9 +200,10 @@ def test_rows_are_dealt_by_length_without_padding() -> None:
         "advantages": torch.tensor([1.0, -1.0, 6e-4, 0.0, 0.5, -0.5]),
         "num_items_in_batch": torch.tensor(28),
     }
-    kept = learned(batch, skip=True)
+    kept = learned(batch, 1e-3)
     assert kept.tolist() == [1, 5, 4, 0], "shortest first; no row whose advantage is zero but for rounding"
-    assert learned(batch, skip=False).tolist() == [3, 1, 2, 5, 4, 0]
+    assert learned(batch, None).tolist() == [3, 1, 2, 5, 4, 0]
+    assert len(learned(batch, NO_ADVANTAGE["none"])) == 5, "differences that nothing was divided by may be small"
     short, long = deal(batch, kept, 4, 2)
     assert short["completion_ids"].tolist() == [[12, 12, 12, 0, 0], [52] * 5]
     assert short["prompt_ids"].tolist() == [[11, 11], [51, 51]]

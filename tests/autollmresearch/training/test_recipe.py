@@ -67,3 +67,17 @@ def test_what_is_wrong_is_said_with_the_file_and_the_place(tmp_path: Path, text:
         read_recipe(tmp_path / "r.yaml")
     with pytest.raises(InvalidRecipe, match="cannot be read: No such file"):
         read_recipe(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: -1", "seed is at least 0"),
+        ("model: {context: 1024}", "agent.context is at most model.context, 1024; found 8192"),
+        ("reinforce: {episode_tokens: 300}", "episode_tokens is at least agent.context, 8192; found 300"),
+    ],
+)
+def test_sections_that_contradict_each_other_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(InvalidRecipe, match=message):
+        read_recipe(tmp_path / "r.yaml")

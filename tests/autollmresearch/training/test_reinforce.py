@@ -279,7 +279,12 @@ def test_the_step_goes_from_a_distilled_agent_to_a_reinforced_one(
     tokenizer.save_pretrained(checkpoint)
     AgentSettings(Style(top=1, experiments=1), 8, 4000).save(checkpoint)
     settings = replace(QUICK, steps=2, samples=2, group=2, prior_share=0.5, budgets=(1,), episode_tokens=4000)
-    recipe = Recipe(seed=3, curate=CurateSettings(budgets=(1,)), reinforce=settings)
+    recipe = Recipe(
+        seed=3,
+        agent=AgentSettings(Style(top=1, experiments=1), 8, 4000),
+        curate=CurateSettings(budgets=(1,)),
+        reinforce=settings,
+    )
     curate(recipe, tmp_path, progress=False)
     reinforce(recipe, tmp_path, progress=False)
     out = tmp_path / "reinforce"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autollmresearch.methods import make_policy
 from autollmresearch.policies.causal_lm import CausalLMPolicy
 from autollmresearch.training.evaluate import evaluate
 from autollmresearch.training.recipe import read_recipe
@@ -51,9 +52,13 @@ def test_the_trained_model_beats_the_untrained_one_on_held_out_tasks(run: Path) 
     untrained = CausalLMPolicy(
         make_model(recipe.model, trained.tokenizer, recipe.seed).eval(), trained.tokenizer, trained.settings
     )
-    before, after = (evaluate(p, recipe.prior.landscapes, SEEDS, budget=3) for p in (untrained, trained))
-    print(f"untrained: {before}\ntrained: {after}")
+    peers = (untrained, trained, make_policy("random"))
+    before, after, random = (evaluate(p, recipe.prior.landscapes, SEEDS, budget=3) for p in peers)
+    print(f"untrained: {before}\ntrained: {after}\nrandom: {random}")
     assert before.invalid == 1, "random weights write no configuration"
     assert after.invalid < 0.2
     assert after.reward > before.reward + 0.4
     assert after.reward - before.reward > 4 * np.hypot(after.reward_error, before.reward_error)
+    gain = random.regret[0] - after.regret[0]  # to write configurations is not enough: the first is well chosen
+    assert gain > 0.1
+    assert gain > 2 * np.hypot(random.regret_error[0], after.regret_error[0])

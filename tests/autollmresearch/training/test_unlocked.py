@@ -15,6 +15,7 @@ from autollmresearch.cli.main import main
 from autollmresearch.errors import LockedExperiment
 from autollmresearch.policies.causal_lm import CausalLMPolicy
 from autollmresearch.training.curate import Sample
+from autollmresearch.training.recipe import read_recipe
 from autollmresearch.training.unlocked import check_unlocked, open_experiment, unlocked
 from llmconfig_gym.errors import UnknownName
 from llmconfig_gym.experiment import Experiment
@@ -51,6 +52,7 @@ def recipe(broken: Path, tmp_path: Path) -> Path:
         **TINY,
         "model": {**TINY["model"], "suites": [str(broken)]},
         "curate": {**TINY["curate"], "suites": [str(broken)]},
+        "prior": {**TINY["prior"], "landscapes": {**TINY["prior"].get("landscapes", {}), "suites": [str(broken)]}},
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(data))
@@ -134,6 +136,7 @@ def test_a_file_of_samples_that_asks_for_one_is_refused(
     for name in ("prior", "distill"):
         tokenizer.save_pretrained(run / name / "checkpoint")
         tiny_model(tokenizer).save_pretrained(run / name / "checkpoint")
+        read_recipe(recipe).agent.save(run / name / "checkpoint")
     (run / "curate").mkdir()
     sample = Sample(f"{broken}/mix-high", (f"{broken}/mix-low",), "full", 2, 0)
     (run / "curate" / "samples.jsonl").write_text(json.dumps(asdict(sample)) + "\n")
