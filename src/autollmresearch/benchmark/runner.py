@@ -136,18 +136,19 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def _claim(out: Path, manifest: dict[str, Any]) -> None:
-    """Make `out` this benchmark's, or make sure that it already is."""
+    """Make `out` this benchmark's, or make sure that it already is. One that failed before any result gives way."""
     path = out / "settings.json"
+    if path.is_file() and read_manifest(out)["digest"] == manifest["digest"]:
+        return
     if path.is_file():
-        if read_manifest(out)["digest"] != manifest["digest"]:
+        if (out / "results.parquet").exists() or any((out / "cells").glob("[!.]*.parquet")):
             raise ResultsMismatch(
                 f"{out} holds results of other settings, tables, models or another version (see {path}); "
                 "choose another --out, or remove it to start over"
             )
     elif out.exists() and any(not p.name.startswith(f".{path.name}.") for p in out.iterdir()):  # those: killed here
         raise ResultsMismatch(f"{out} is not empty and holds no benchmark; choose another --out")
-    else:
-        write_text(path, json.dumps(manifest, indent=1) + "\n")
+    write_text(path, json.dumps(manifest, indent=1) + "\n")
 
 
 def _cells(settings: BenchmarkSettings, suites: tuple[Suite, ...]) -> Iterator[Cell]:

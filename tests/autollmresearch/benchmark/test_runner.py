@@ -415,3 +415,15 @@ def test_kill_minus_9_at_any_moment_loses_no_row_and_changes_none(
     same_rows(pd.read_parquet(killed / "results.parquet"), run(settings, tmp_path / "whole"))
     left = {p.name for p in killed.iterdir() if not p.name.startswith(("regret", "."))}
     assert left == {"report.html", "report.md", "results.parquet", "settings.json"}
+
+
+def test_a_benchmark_that_failed_before_any_result_gives_way(settings: BenchmarkSettings, tmp_path: Path) -> None:
+    """A forgotten address of a server is part of the settings: mending it must not need another place."""
+    run(settings, tmp_path / "whole")
+    (tmp_path / "out" / "cells").mkdir(parents=True)
+    (tmp_path / "out" / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
+    other = replace(settings, seeds=1)
+    run(other, tmp_path / "out")
+    assert read_manifest(tmp_path / "out")["settings"]["seeds"] == 1
+    with pytest.raises(ResultsMismatch, match="holds results of other settings"):
+        run(settings, tmp_path / "out")
