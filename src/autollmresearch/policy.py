@@ -45,6 +45,14 @@ class Usage:
     cost: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A configuration that was considered, and how probable it is thought to be the best of all, in [0, 1]."""
+
+    config: Config
+    probability: float
+
+
 @dataclass(frozen=True)
 class Proposal:
     """One configuration to try next, and why.
@@ -57,6 +65,7 @@ class Proposal:
         prompt: the text that a language model read since its last turn; empty for every other policy.
         tokens: the same and its answer as token ids, where the policy works on them.
         usage: what it is billed for.
+        candidates: the likeliest to be best, most likely first, where the policy weighs all; the first is `config`.
     """
 
     config: Config | str
@@ -66,6 +75,7 @@ class Proposal:
     prompt: str = field(default="", kw_only=True)
     tokens: Tokens | None = field(default=None, kw_only=True)
     usage: Usage = field(default=Usage(), kw_only=True)
+    candidates: tuple[Candidate, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -217,7 +217,7 @@ def test_a_pretraining_episode_of_five_turns_fits_in_1024_tokens(
     name: str, suite: Callable[[str], Suite], small_tokens: Chat
 ) -> None:
     """Three cheaper experiments with five demonstrations each, every turn thought about as training does."""
-    from autollmresearch.training.thoughts import thought
+    from autollmresearch.thoughts import thought
 
     chosen = load_suite("micro") if name == "micro" else suite(name)
     lengths = []

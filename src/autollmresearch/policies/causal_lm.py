@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,13 +20,21 @@ from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policy import Proposal, State, Tokens, Usage
+from autollmresearch.policies.score import answers, logprobs, shares
+from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.files import write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 AGENT_FILE = "agent.json"
+
+Decode: TypeAlias = Literal["greedy", "sample", "score"]
+"""How an answer comes about: the likeliest word each time, words drawn at a temperature, or the likeliest of all
+answers that are legal and were not tried (score.py)."""
+
+SHOWN = 5
+"""Candidates that a scored proposal names, with their probabilities of being best."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,14 @@ class AgentSettings:
         style: what its prompts show.
         max_new_tokens: the most that one turn may write; what is longer is cut off, and most likely invalid.
         context: the most tokens of a whole episode; a turn for which there is no room is empty, hence invalid.
+        score: whether all legal answers are scored and the likeliest is given (it may be longer than
+            `max_new_tokens`), instead of writing one.
     """
 
     style: Style = field(default_factory=Style)
     max_new_tokens: int = 512
     context: int = 8192
+    score: bool = False
 
     def save(self, checkpoint: Path) -> None:
         """Write `agent.json` into a checkpoint's directory."""
@@ -68,7 +79,7 @@ class CausalLMPolicy:
         model: a transformers causal language model; the policy leaves its mode as it is (use it in evaluation mode).
         tokenizer: with a chat template.
         settings: how it is asked.
-        temperature: of what it writes; 0 takes the most likely token each time.
+        temperature: of what it writes; 0 takes the most likely token each time. Nothing is written where it scores.
     """
 
     model: PreTrainedModel
@@ -81,10 +92,20 @@ class CausalLMPolicy:
         self.decoder = Decoder(self.model, self.chat.end_id)
 
     @classmethod
-    def load(cls, path: str, *, temperature: float = 0.0, device: str | None = None, **options: Any) -> CausalLMPolicy:
+    def load(
+        cls,
+        path: str,
+        *,
+        decode: Decode | None = None,
+        temperature: float | None = None,
+        device: str | None = None,
+        **options: Any,
+    ) -> CausalLMPolicy:
         """The agent in a directory or of a hub id.
 
         Args:
+            decode: by default what the checkpoint says, or `sample` if a temperature is given.
+            temperature: of `sample` (1); 0 is `greedy`.
             device: `cpu`, `cuda`, ...; a GPU where there is one by default.
             options: fields of `AgentSettings` or `Style` to use in place of what the checkpoint says.
 
@@ -94,14 +115,21 @@ class CausalLMPolicy:
         import torch
 
         settings = _changed(AgentSettings.load(Path(path)), options)
+        if temperature is not None:
+            decode = decode or "sample"
+        if decode is not None:
+            settings = replace(settings, score=decode == "score")
+        heat = (1.0 if temperature is None else temperature) if decode == "sample" else 0.0
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model, tokenizer = load_pretrained(path)
         if device == "cpu" and model.dtype == torch.float16:
             model = model.float()  # half precision is for GPUs
-        return cls(model.to(device).eval(), tokenizer, settings, temperature)
+        return cls(model.to(device).eval(), tokenizer, settings, heat)
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
-        """One answer per state, all written together. Each state draws from its own randomness."""
+        """One answer per state, all written together or each scored. Each state draws from its own randomness."""
+        if self.settings.score:
+            return [self._likeliest(state) for state in states]
         read = [self._read(state) for state in states]
         most, context = self.settings.max_new_tokens, self.settings.context
         room = [min(most, context - len(past) - len(new)) for past, new, _ in read]
@@ -126,6 +154,29 @@ class CausalLMPolicy:
             usage = Usage(len(new), len(ids))
             proposals.append(Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage))
         return proposals
+
+    def _likeliest(self, state: State) -> Proposal:
+        """The likeliest of all answers that are legal and were not given yet."""
+        past, new, prompt = self._read(state)
+        possible = answers(state, self.settings.style)
+        said = [self.chat.words(text) for text in possible.texts]
+        if len(past) + len(new) + max(map(len, said)) > self.settings.context:
+            return Proposal("", prompt=prompt)  # no room left: a missing turn
+        of_each = logprobs(self.model, [*past, *new], said)
+        share = shares(of_each)
+        order = np.argsort(-share, kind="stable")
+        first = int(order[0])
+        pool = state.problem.pool
+        return Proposal(
+            possible.texts[first],
+            reasoning(possible.texts[first]),
+            prompt=prompt,
+            tokens=Tokens(tuple(new), tuple(said[first]), tuple(of_each[first])),
+            usage=Usage(len(new), len(said[first])),
+            candidates=tuple(
+                Candidate(pool.config(int(possible.rows[i])), float(share[i])) for i in order[:SHOWN].tolist()
+            ),
+        )
 
     def _read(self, state: State) -> tuple[list[int], list[int], str]:
         """Ids of all that was read and written before, ids of what is new, and what is new as text."""

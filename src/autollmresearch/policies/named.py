@@ -59,6 +59,7 @@ def _address(text: str) -> str:
 COUNT, ZERO_OR_MORE = _at_least(1), _at_least(0)
 NOT_NEGATIVE, SECONDS = _amount(0.0, "a number of at least 0"), _amount(1e-3, "a number of seconds")
 SWITCH = Kind("1 or 0", _switch)
+DECODE = Kind("sample, greedy or score", lambda text: {d: d for d in ("sample", "greedy", "score")}[text])
 ADDRESS = Kind("an address without password, such as http://localhost:8000/v1 (it is kept with results)", _address)
 WORD = Kind("a word", str)
 
@@ -94,7 +95,14 @@ MODELS: Mapping[str, Model] = {
     "agent": Model(
         "PATH",
         _agent,
-        {**SHOWS, "temperature": NOT_NEGATIVE, "max_new_tokens": COUNT, "context": COUNT, "device": WORD},
+        {
+            **SHOWS,
+            "decode": DECODE,
+            "temperature": NOT_NEGATIVE,
+            "max_new_tokens": COUNT,
+            "context": COUNT,
+            "device": WORD,
+        },
     ),
     "endpoint": Model(
         "MODEL",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from autollmresearch.dialogue import Messages, Style, action, conversation, values
 from autollmresearch.policy import Proposal, State
+from autollmresearch.thoughts import thought
 from autollmresearch.training.landscapes import Landscape
-from autollmresearch.training.thoughts import thought
 from llmconfig_gym.description import require
 from llmconfig_gym.parameter import FloatArray
 from llmconfig_gym.space import Config

@@ -125,15 +125,14 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     def work(out: Path) -> dict[str, Any]:
         same_agent(recipe.agent, checkpoint)
         model, tokenizer = load_pretrained(checkpoint, dtype=recipe.model.dtype, trainable=True)
-        asked = recipe.agent
         samples = read_samples(path) if settings.prior_share < 1 else []
 
         def agent(model: Any) -> CausalLMPolicy:
-            return CausalLMPolicy(model, tokenizer, asked, settings.temperature)
+            return CausalLMPolicy(model, tokenizer, replace(recipe.agent, score=False), settings.temperature)
 
         open_slot = slots(samples, settings, recipe.prior.landscapes, recipe.seed)
         train(model, tokenizer, open_slot, agent, settings, out, seed=recipe.seed, progress=progress)
-        asked.save(out / CHECKPOINT)
+        recipe.agent.save(out / CHECKPOINT)
         played = settings.steps * settings.samples
         return {"steps": settings.steps, "samples": played, "trajectories": played * settings.group}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autollmresearch.dialogue import Style, action, observation, prompt
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.training.thoughts import PHRASES
+from autollmresearch.thoughts import PHRASES
 from llmconfig_gym.description import require
 
 if TYPE_CHECKING:

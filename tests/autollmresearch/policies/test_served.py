@@ -17,8 +17,8 @@ from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.dialogue import Style, action
 from autollmresearch.policies.causal_lm import AgentSettings
+from autollmresearch.thoughts import PHRASES
 from autollmresearch.training.scratch import ModelSettings, make_model, make_tokenizer
-from autollmresearch.training.thoughts import PHRASES
 
 PATIENCE = 120.0
 """Seconds for the server to start: it imports torch and reads the weights first."""

@@ -9,8 +9,8 @@ import pytest
 from autollmresearch.dialogue import Style, conversation
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.policy import State
+from autollmresearch.thoughts import NUMBER, contradictions, quoted, thought
 from autollmresearch.training.landscapes import LandscapeSettings, landscape
-from autollmresearch.training.thoughts import NUMBER, contradictions, quoted, thought
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import Categorical, Grid, Parameter, Simplex
 from llmconfig_gym.pool import Pool

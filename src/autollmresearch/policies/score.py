@@ -1,0 +1,101 @@
+"""Score: what a model thinks of every answer that it could give, instead of the one it would write.
+
+Every legal, untried configuration is put into words with the thought that belongs to it (thoughts.py), and the model
+says how likely it is to write just these words. Their shares are its probabilities of being best: an agent that was
+taught by an expert learned how often each answer is the expert's. So no proposal is ever illegal or repeated, and the
+answer reasons as the agent was taught to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autollmresearch.dialogue import Style, action
+from autollmresearch.policies.cache import growing_cache
+from autollmresearch.policy import State
+from autollmresearch.thoughts import thought
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from llmconfig_gym.parameter import FloatArray
+
+MOST = 512
+"""Configurations that are scored at most; of more, those that the analyst expects most of."""
+
+TOGETHER = 1 << 13
+"""Tokens of answers read in one forward pass, padding included: bounds the memory of many long answers."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What could be answered in one state: n rows of its pool, and each as words."""
+
+    rows: NDArray[np.int64]
+    texts: list[str]
+
+
+def answers(state: State, style: Style) -> Answers:
+    """Every configuration not tried yet (of a pool that is spent, all), at most `MOST`."""
+    rows = state.untried()
+    if len(rows) == 0:
+        rows = np.arange(len(state.problem.pool))
+    if len(rows) > MOST:
+        from autollmresearch.evidence.analyst import fit
+
+        expected = fit(state.problem, state.trials).mean[rows]
+        rows = np.sort(rows[np.argsort(expected, kind="stable")[:MOST]])
+    configs = [state.problem.pool.config(int(row)) for row in rows]
+    return Answers(rows, [action(c, thought(state, c, style)) for c in configs])
+
+
+def shares(logprobs: Sequence[Sequence[float]]) -> FloatArray:
+    """[n] probabilities from the log-probabilities of the tokens of n answers, which exclude one another."""
+    total = np.array([sum(row) for row in logprobs])
+    likelihood = np.exp(total - total.max())
+    return np.asarray(likelihood / likelihood.sum())
+
+
+def logprobs(model: PreTrainedModel, read: Sequence[int], said: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The log-probability of every token of each answer, after what was read.
+
+    What was read, and what all answers begin with, is read once.
+
+    Args:
+        read: ids, at least one.
+        said: ids of n answers, none empty.
+    """
+    import torch
+
+    columns = zip(*(s[:-1] for s in said), strict=False)  # at least one token of each is left to read
+    same = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
+    start = [*read, *said[0][:same]]
+    result: list[list[float]] = []
+    with torch.inference_mode():
+        cache = growing_cache(model.config)
+        ids = torch.tensor([start], device=model.device)
+        logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=same + 1).logits[0].float()
+        known = torch.log_softmax(logits, -1)  # [same + 1, vocabulary]
+        shared = [float(known[i, said[0][i]]) for i in range(same)]
+        width = max(map(len, said)) - same
+        step = max(1, TOGETHER // width)
+        for first in range(0, len(said), step):
+            rest = [list(s[same:]) for s in said[first : first + step]]
+            padded = torch.zeros(len(rest), width, dtype=torch.long)  # on the right, where it hides nothing
+            for i, row in enumerate(rest):
+                padded[i, : len(row)] = torch.tensor(row)
+            padded = padded.to(model.device)
+            copies = deepcopy(cache)
+            copies.batch_select_indices(torch.zeros(len(rest), dtype=torch.long, device=model.device))
+            logits = model(input_ids=padded, cache=copies, use_cache=True).logits.float()
+            before = torch.cat([known[-1].expand(len(rest), 1, -1), torch.log_softmax(logits[:, :-1], -1)], dim=1)
+            chosen = before.gather(-1, padded[..., None])[..., 0].tolist()
+            result += [[*shared, *row[: len(r)]] for row, r in zip(chosen, rest, strict=True)]
+    return result
