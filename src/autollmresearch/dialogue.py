@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -36,14 +37,30 @@ class Style:
     """What the prompt shows.
 
     Attributes:
-        top: demonstrations of each cheaper experiment: its best runs.
+        top: demonstrations of each cheaper experiment: its best runs; 0 shows none.
         experiments: how many cheaper experiments are shown; of more, the cheapest, the dearest and evenly between.
         evidence: whether the analyst's candidates and trends are shown, in the prompt and after every trial.
+        candidates: how many of the candidates, best first.
+        trends: whether the trends, in words; a small model has enough to read without.
+        fidelity: whether it is said at which fidelity the target and the cheaper experiments are. Evidence rests on it,
+            so who hides one should hide the other.
     """
 
     top: int = 5
     experiments: int = 3
     evidence: bool = False
+    candidates: int = 5
+    trends: bool = True
+    fidelity: bool = True
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A candidate of the analyst, as it is shown: what one run is expected to give, and give or take how much."""
+
+    config: Config
+    mean: str
+    sd: str
 
 
 def prompt(problem: Problem, style: Style | None = None) -> str:
@@ -53,9 +70,9 @@ def prompt(problem: Problem, style: Style | None = None) -> str:
     example = ", ".join(f'"{name}": ...' for name in problem.space.names)
     parts = [
         f"{describe_task(task)}\n{describe_metric(problem.metric)}",
-        "\n".join([f"Target: {_fidelity(problem)}.", *describe_space(task, problem.space)]),
-        *(_demonstrations(runs, problem, style.top) for runs in shown(problem.cheaper, style.experiments)),
-        *([f"Evidence: {evidence(State(problem))}"] if style.evidence else []),
+        "\n".join(([f"Target: {_fidelity(problem)}."] if style.fidelity else []) + describe_space(task, problem.space)),
+        *(_demonstrations(r, problem, style) for r in shown(problem.cheaper, style.experiments) if style.top),
+        *([f"Evidence: {evidence(State(problem), style)}"] if style.evidence else []),
         f"Budget: {trials(problem.budget)}.",
         "Instructions: think about how good configurations change with fidelity, then choose one, as\n"
         f"{OPEN}...{CLOSE}\n<config>{{{example}}}</config>\n"
@@ -77,20 +94,49 @@ def observation(problem: Problem, outcome: Outcome, trials_left: int) -> str:
     return describe_outcome(problem.metric, outcome, trials_left)
 
 
-def evidence(state: State) -> str:
-    """The analyst's best candidates with mean and uncertainty, and the fitted trends in words."""
+def evidence(state: State, style: Style) -> str:
+    """The fitted trends in words, and the analyst's best candidates with mean and uncertainty."""
+    words, candidates = _believed(_Known(state.problem, state.trials), style.candidates)
+    lines = [f"{i}. {values(c.config)}: {c.mean} +- {c.sd}" for i, c in enumerate(candidates, start=1)]
+    return "\n".join([*([words] if style.trends else []), "Expected:", *lines])
+
+
+def candidates(state: State, style: Style) -> tuple[Expected, ...]:
+    """The candidates that `evidence` shows, best first."""
+    return _believed(_Known(state.problem, state.trials), style.candidates)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What a fit depends on, as a key: this very problem, and these outcomes."""
+
+    problem: Problem
+    trials: tuple[Outcome, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and self.problem is other.problem and self.trials == other.trials
+
+    def __hash__(self) -> int:
+        return hash((id(self.problem), len(self.trials)))
+
+
+@lru_cache(maxsize=32)
+def _believed(known: _Known, count: int) -> tuple[str, tuple[Expected, ...]]:
+    """The analyst's trends in words and its candidates. Kept, for who is shown them wants to speak of them, too."""
     from autollmresearch.evidence.analyst import fit
     from autollmresearch.evidence.posterior import proposals
 
-    problem = state.problem
-    posterior = fit(problem, state.trials)
-    rows = proposals(posterior, min(5, len(problem.pool)))
-    lines = [
-        f"{values(problem.pool.config(int(row)))}: {number(problem.metric.sign * float(posterior.mean[row]), 5)} "
-        f"+- {number(float(np.hypot(posterior.sd[row], posterior.noise)), 2)}"
-        for row in rows
+    problem = known.problem
+    posterior = fit(problem, known.trials)
+    expected = [
+        Expected(
+            problem.pool.config(int(row)),
+            number(problem.metric.sign * float(posterior.mean[row]), 5),
+            number(float(np.hypot(posterior.sd[row], posterior.noise)), 2),
+        )
+        for row in proposals(posterior, min(count, len(problem.pool)))
     ]
-    return "\n".join([" ".join(posterior.explanation.sentences), "Expected:", *lines])
+    return " ".join(posterior.explanation.sentences), tuple(expected)
 
 
 def conversation(state: State, style: Style | None = None) -> Messages:
@@ -131,7 +177,7 @@ def _read(state: State, turn: int, style: Style) -> str:
     told = state.trials[:turn]
     text = observation(state.problem, told[-1], state.problem.budget - turn)
     if style.evidence:
-        text += f"\nEvidence: {evidence(State(state.problem, told))}"
+        text += f"\nEvidence: {evidence(State(state.problem, told), style)}"
     return text
 
 
@@ -147,15 +193,16 @@ def _fidelity(at: Problem | CheapRuns) -> str:
     return named or f"{number(at.fidelity.cost)} {at.fidelity.unit}"
 
 
-def _demonstrations(runs: CheapRuns, problem: Problem, top: int) -> str:
+def _demonstrations(runs: CheapRuns, problem: Problem, style: Style) -> str:
     """The best runs of one cheaper experiment, best first."""
-    order = np.argsort(runs.losses, kind="stable")[:top]
+    order = np.argsort(runs.losses, kind="stable")[: style.top]
     lines = [
         f"{values(runs.pool.config(int(row)))}: {number(problem.metric.sign * float(runs.losses[row]), 5)}"
         for row in order
     ]
     of = f"Best {len(order)} of {len(runs.losses)} runs" if len(runs.losses) > 1 else "One run"
-    return "\n".join([f"{of} at {_fidelity(runs)}:", *lines])
+    where = f"at {_fidelity(runs)}" if style.fidelity else "of a cheaper experiment"
+    return "\n".join([f"{of} {where}:", *lines])
 
 
 def _nonzero(value: object) -> object:

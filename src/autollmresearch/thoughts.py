@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autollmresearch.dialogue import Style, shown
+from autollmresearch.dialogue import Style, candidates, shown
 from autollmresearch.evidence.records import CheapRuns
 from autollmresearch.policy import State
 from llmconfig_gym.experiment import Fidelity
@@ -48,6 +48,7 @@ class Item:
 
 PHRASES = (
     *("<think>From ", "<think>At ", "<think>Best so far is trial ", ", with ", " the best run had ", " the best "),
+    *("<think>Candidate ", " is expected at ", "<think>None of the candidates. "),
     *(
         "stayed ",
         "rose from ",
@@ -66,6 +67,20 @@ PHRASES = (
 
 def thought(state: State, config: Config, style: Style | None = None) -> str:
     """Why `config`, after what this state shows in a prompt of this style."""
+    style = style or Style()
+    return (_from_evidence(state, config, style) if style.evidence else "") + _from_runs(state, config, style)
+
+
+def _from_evidence(state: State, config: Config, style: Style) -> str:
+    """Which of the analyst's candidates this is, and what is expected there."""
+    for i, candidate in enumerate(candidates(state, style), start=1):
+        if candidate.config == config:
+            return f"Candidate {i} is expected at {candidate.mean} +- {candidate.sd}. "
+    return "None of the candidates. "
+
+
+def _from_runs(state: State, config: Config, style: Style) -> str:
+    """From the best trial; before there is one, from the best runs of the cheapest and of the dearest experiment."""
     sign, best = state.problem.metric.sign, None
     for i, trial in enumerate(state.trials):
         if trial.config is not None and trial.value is not None and (best is None or sign * trial.value < best[0]):
@@ -74,25 +89,30 @@ def thought(state: State, config: Config, style: Style | None = None) -> str:
         value, i, trial = best
         return _from_trial(state.problem.space, i, trial.config or {}, sign * value, config)
     lost = "That gave no value. " if state.trials else ""
-    style = style or Style()
     runs = shown(state.problem.cheaper, style.experiments)
     if not runs or style.top < 1:
         return f"{lost}Nothing cheaper is known: a guess."
-    return lost + _from_cheaper(runs[0], runs[-1], state.problem.space, config)
+    return lost + _from_cheaper(runs[0], runs[-1], state.problem.space, config, style)
 
 
-def _from_cheaper(first: CheapRuns, last: CheapRuns, space: Space, config: Config) -> str:
+def _from_cheaper(first: CheapRuns, last: CheapRuns, space: Space, config: Config, style: Style) -> str:
     """From the best runs of the cheapest and of the dearest experiment shown."""
     old, near = (r.pool.config(int(np.argsort(r.losses, kind="stable")[0])) for r in (first, last))
     items = _items(space, old, near, config)
     name, at = _scale(last.fidelity, first.fidelity)
+    if not style.fidelity:
+        if first is last:
+            return f"The best run had {_from_here(items)}."
+        return "From the cheapest to the dearest the best " + _moves(items)
     if first is last:
         return f"At {name} {at} the best run had {_from_here(items)}."
     other, start = _scale(first.fidelity, last.fidelity)
     end = at if other == name else f"{name} {at}"
-    return (
-        f"From {other} {start} to {end} the best " + "; ".join(f"{i.name} {_trend(i)}: {_step(i)}" for i in items) + "."
-    )
+    return f"From {other} {start} to {end} the best " + _moves(items)
+
+
+def _moves(items: Sequence[Item]) -> str:
+    return "; ".join(f"{i.name} {_trend(i)}: {_step(i)}" for i in items) + "."
 
 
 def _from_trial(space: Space, trial: int, best: Config, value: float, config: Config) -> str:
@@ -172,8 +192,8 @@ _STEP = re.compile(rf"{_VALUE}: (higher|lower), {_VALUE}")
 
 
 def quoted(text: str) -> list[str]:
-    """The numbers that a thought quotes, as it writes them; trials are counted, not quoted."""
-    return NUMBER.findall(re.sub(r"trial \d+", "trial", text))
+    """The numbers that a thought quotes, as it writes them; trials and candidates are counted, not quoted."""
+    return NUMBER.findall(re.sub(r"(trial|Candidate) \d+", r"\1", text))
 
 
 def contradictions(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autollmresearch.dialogue import Style, conversation
+from autollmresearch.dialogue import Style, candidates, conversation, prompt, values
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.policy import State
 from autollmresearch.thoughts import NUMBER, contradictions, quoted, thought
@@ -87,6 +87,36 @@ def test_of_many_settings_those_that_change() -> None:
     assert said == "At parameters 1.0e6 the best run had pa 1: keep; pb 1: keep; pc 1: higher, 2; pf 1: higher, 2."
 
 
+def test_a_candidate_of_the_evidence() -> None:
+    p = problem([LR], (1e7, {"lr": 8e-3}), (1e8, {"lr": 4e-3}))
+    p = replace(p, pool=Pool.from_configs(p.space, [{"lr": v} for v in LR.levels]))
+    style = Style(evidence=True, candidates=2)
+    text = prompt(p, style)
+    for i, candidate in enumerate(candidates(State(p), style), start=1):
+        expected = f"{candidate.mean} +- {candidate.sd}"
+        assert f"{i}. {values(candidate.config)}: {expected}" in text
+        said = thought(State(p), candidate.config, style)
+        assert said.startswith(f"Candidate {i} is expected at {expected}. From tokens 1.0e7 to 1.0e8 the best lr fell")
+        assert said.endswith(thought(State(p), candidate.config))
+        assert str(i) not in quoted(said)[:1]
+    shown = [c.config for c in candidates(State(p), style)]
+    other = next(c for c in ({"lr": v} for v in LR.levels) if c not in shown)
+    assert thought(State(p), other, style).startswith("None of the candidates. From tokens")
+
+
+def test_without_fidelity_none_is_named() -> None:
+    p = problem([LR], (1e7, {"lr": 8e-3}), (1e8, {"lr": 4e-3}))
+    style = Style(fidelity=False)
+    said = thought(State(p), {"lr": 2e-3}, style)
+    assert said == "From the cheapest to the dearest the best lr fell from 8.0e-3 to 4.0e-3: lower, 2.0e-3."
+    assert thought(State(replace(p, cheaper=p.cheaper[:1])), {"lr": 2e-3}, style) == (
+        "The best run had lr 8.0e-3: lower, 2.0e-3."
+    )
+    for word in ("1.0e7", "1.0e8", "1.0e9", "1.0e6", "Target:"):
+        assert word in prompt(p)
+        assert word not in prompt(p, style)
+
+
 def test_what_a_checker_finds() -> None:
     assert contradictions("lr rose from 4.0e-3 to 2.0e-3: lower, 1.0e-3") == ["rose from 4.0e-3 to 2.0e-3"]
     assert contradictions("lr stayed 2.0e-3: higher, 1.0e-3.") == ["2.0e-3: higher, 1.0e-3"]
@@ -101,7 +131,7 @@ def test_every_number_was_read_and_every_direction_holds_on_random_draws() -> No
         drawn = landscape(seed, settings)
         e, rng = drawn.experiment, np.random.default_rng(seed)
         rows = rng.permutation(len(e.pool))[: int(rng.integers(1, 5))]
-        style = Style(top=int(rng.integers(1, 6)), experiments=int(rng.integers(1, 4)))
+        style = Style(int(rng.integers(6)), int(rng.integers(1, 4)), seed % 5 == 0, fidelity=seed % 7 > 0)
         state = State(drawn.problem, tuple(e.outcome(int(row)) for row in rows[:-1]))
         choice = e.pool.config(int(rows[-1]))
         said = thought(state, choice, style)
@@ -117,8 +147,6 @@ def test_every_number_was_read_and_every_direction_holds_on_random_draws() -> No
 
 
 def _written(e: Experiment, config: Config) -> str:
-    from autollmresearch.dialogue import values
-
     return values(config)
 
 

@@ -63,7 +63,10 @@ DECODE = Kind("sample, greedy or score", lambda text: {d: d for d in ("sample", 
 ADDRESS = Kind("an address without password, such as http://localhost:8000/v1 (it is kept with results)", _address)
 WORD = Kind("a word", str)
 
-SHOWS = {"top": COUNT, "experiments": COUNT, "evidence": SWITCH}
+SHOWS = {
+    **{"top": ZERO_OR_MORE, "experiments": COUNT, "fidelity": SWITCH},
+    **{"evidence": SWITCH, "candidates": COUNT, "trends": SWITCH},
+}
 """Options on what a language model is shown: the fields of `dialogue.Style`."""
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,32 @@ TOKENIZER = "tokenizer"
 
 
 @dataclass(frozen=True)
+class Hidden:
+    """In which shares of the episodes something of the agent's style is not shown, so that it can do without.
+
+    Attributes:
+        evidence: the analyst's evidence.
+        demonstrations: the best runs of cheaper experiments.
+        fidelity: at which fidelity the experiments are, and with it the evidence, which rests on it.
+    """
+
+    evidence: float = 0.0
+    demonstrations: float = 0.0
+    fidelity: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("evidence", "demonstrations", "fidelity"):
+            require(0 <= getattr(self, name) <= 1, f"{name} is in [0, 1]", getattr(self, name))
+
+    def draw(self, style: Style, rng: np.random.Generator) -> Style:
+        """The style of one episode."""
+        evidence, demonstrations, fidelity = rng.random(3) < (self.evidence, self.demonstrations, self.fidelity)
+        if evidence or fidelity:
+            style = replace(style, evidence=False, fidelity=style.fidelity and not fidelity)
+        return replace(style, top=0) if demonstrations else style
+
+
+@dataclass(frozen=True)
 class PriorSettings:
     """How the prior is learned.
 
@@ -45,6 +71,7 @@ class PriorSettings:
         shard: rows of one file.
         texts: episodes that a tokenizer from scratch is trained on.
         workers: processes that make rows; no number depends on it.
+        hidden: what some episodes do not show.
         landscapes: what is drawn.
         expert: how it is played.
         sft: the fine-tuning.
@@ -54,6 +81,7 @@ class PriorSettings:
     shard: int = 2000
     texts: int = 2000
     workers: int = 1
+    hidden: Hidden = field(default_factory=Hidden)
     landscapes: LandscapeSettings = field(default_factory=LandscapeSettings)
     expert: ExpertSettings = field(default_factory=ExpertSettings)
     sft: SftSettings = field(default_factory=SftSettings)
@@ -104,6 +132,7 @@ def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
 def episode(settings: PriorSettings, style: Style, seed: int, index: int) -> tuple[Messages, list[bool]]:
     """The `index`-th episode: its conversation, and for each answer whether it is learned from."""
     drawn = training_seed(seed, index)
+    style = settings.hidden.draw(style, np.random.default_rng([2718, drawn]))
     return play(landscape(drawn, settings.landscapes), style, settings.expert, np.random.default_rng([314, drawn]))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autollmresearch.dialogue import Style
@@ -13,7 +14,7 @@ from autollmresearch.policies.chat import Chat
 from autollmresearch.training.evaluate import evaluate
 from autollmresearch.training.expert import ExpertSettings
 from autollmresearch.training.landscapes import LandscapeSettings
-from autollmresearch.training.prior import PriorSettings, episode, make_rows, prior
+from autollmresearch.training.prior import Hidden, PriorSettings, episode, make_rows, prior
 from autollmresearch.training.recipe import Recipe
 from autollmresearch.training.scratch import ModelSettings
 from autollmresearch.training.sft import SftSettings
@@ -121,3 +122,17 @@ def test_a_model_that_exists_keeps_its_tokenizer(run: Path, tmp_path: Path) -> N
     after = tmp_path / "prior" / "checkpoint"
     assert (after / "tokenizer.json").read_bytes() == (before / "tokenizer.json").read_bytes()
     assert (after / "model.safetensors").read_bytes() != (before / "model.safetensors").read_bytes()
+
+
+def test_some_episodes_hide_what_others_show() -> None:
+    landscapes = LandscapeSettings(metered=0.0, cheaper=(2, 2), kinds={"pretraining": 1.0})
+    settings = PriorSettings(hidden=Hidden(evidence=0.3, demonstrations=0.3, fidelity=0.3), landscapes=landscapes)
+    texts = [episode(settings, Style(evidence=True), 0, i)[0][0]["content"] for i in range(120)]
+    shows = {word: [word in t for t in texts] for word in ("Evidence:", "Target:", "Best 5 of")}
+    assert 0.35 < np.mean(shows["Evidence:"]) < 0.63, "hidden in 30 %, and with the fidelity in another 21 %"
+    assert 0.58 < np.mean(shows["Target:"]) < 0.82
+    assert 0.4 < np.mean(shows["Best 5 of"]) < 0.85, "a small table has fewer than five"
+    assert not any(e and not f for e, f in zip(shows["Evidence:"], shows["Target:"], strict=True))
+    assert episode(settings, Style(evidence=True), 0, 3)[0][0]["content"] == texts[3]
+    everything = [episode(PriorSettings(landscapes=landscapes), Style(), 0, i)[0][0]["content"] for i in range(5)]
+    assert all("Target:" in t and "Evidence:" not in t for t in everything)
