@@ -8,9 +8,9 @@ in the state, so an interrupted run resumes with the same next proposal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,11 @@ class Candidate:
 
     config: Config
     probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        config = {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()}
+        return {"config": config, "probability": self.probability}
 
 
 @dataclass(frozen=True)

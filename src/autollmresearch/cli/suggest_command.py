@@ -78,7 +78,7 @@ def run_suggest(args: argparse.Namespace) -> int:
     name = (spec.source.partition(".")[0] or "mine") if spec.source else "mine"
     keep = shlex.join(["autollmresearch", *_argv(args), "--study", name])
     if args.format == "json":
-        data = _document(spec, config, proposal.reasoning, proposal.mean, proposal.sd, notes)
+        data = _document(spec, config, proposal, notes)
         print_json({"study": None, "trial": None, **data, "used": 0, "left": spec.budget, "keep": keep})
         return 0
     _notes(notes)
@@ -114,7 +114,7 @@ def _suggest_in_study(args: argparse.Namespace, question: Question) -> int:
     place = "" if study.url == DEFAULT_STORAGE else f" --storage {shlex.quote(study.url)}"
     if args.format == "json":
         where = {"study": study.name, "storage": study.url, "trial": trial.number, "new": new}
-        data = _document(study.spec, trial.config, trial.reasoning, trial.mean, trial.sd, notes)
+        data = _document(study.spec, trial.config, trial, notes)
         record = {"record": f"{tell} VALUE{place}", "record_failure": f"{tell} --failed REASON{place}"}
         print_json({**where, **data, "used": used, "left": left, **record})
         return 0
@@ -152,14 +152,13 @@ def _reached(args: argparse.Namespace, question: Question) -> tuple[LiveStudy, t
     return study, notes
 
 
-def _document(
-    spec: Spec, config: Config, reasoning: str, mean: float | None, sd: float | None, notes: Sequence[str]
-) -> dict[str, Any]:
+def _document(spec: Spec, config: Config, proposal: Proposal | LiveTrial, notes: Sequence[str]) -> dict[str, Any]:
     return {
         "config": dict(config),
-        "reasoning": reasoning,
-        "expected": mean,
-        "expected_sd": sd,
+        "reasoning": proposal.reasoning,
+        "expected": proposal.mean,
+        "expected_sd": proposal.sd,
+        "candidates": [c.to_dict() for c in proposal.candidates],
         "metric": {"name": spec.metric.name, "direction": spec.metric.direction},
         "target": dict(spec.fidelity.values),
         "policy": spec.policy,
@@ -175,6 +174,7 @@ def _notes(notes: Sequence[str]) -> None:
 
 
 def _print_proposal(spec: Spec, config: Config, proposal: Proposal | LiveTrial) -> None:
+    from autollmresearch.dialogue import values
     from autollmresearch.live.trial import sentences
 
     width = max(map(len, config))
@@ -186,10 +186,16 @@ def _print_proposal(spec: Spec, config: Config, proposal: Proposal | LiveTrial) 
         print(f"          {sentence}")
     print(f"by:       {spec.policy}")
     print(f"expected: {expected_text(spec, proposal.mean, proposal.sd)}")
+    for i, c in enumerate(proposal.candidates):
+        print(f"{'best:' if i == 0 else '':<9} {_percent(c.probability)} {values(c.config)}")
     known = sum(len(r.losses) for r in spec.cheaper)
     where = f" of {spec.source}" if spec.source else ""
     scales = f" at {len(spec.cheaper)} scale{'s' if len(spec.cheaper) != 1 else ''}" if known else ""
     print(f"from:     {known} cheaper runs{where}{scales}, for {spec.fidelity.text()}")
+
+
+def _percent(probability: float) -> str:
+    return "< 1 %" if probability < 0.01 else f"{100 * probability:3.0f} %"
 
 
 def _exact(value: Any) -> str:

@@ -18,7 +18,9 @@ REASONING = "reasoning"
 EXPECTED = "expected"
 EXPECTED_SD = "expected_sd"
 POLICY = "policy"
-"""User attributes of a trial: why it was proposed, the outcome expected (mean and standard deviation), by whom."""
+CANDIDATES = "candidates"
+"""User attributes of a trial: why it was proposed, the outcome expected (mean and standard deviation), by whom, and
+what was thought likely to be best."""
 
 NOTE_PART = 2045
 """optuna-dashboard keeps a note in parts of at most this many characters (MySQL's limit on an attribute)."""

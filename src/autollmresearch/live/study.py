@@ -93,7 +93,15 @@ class LiveStudy:
         """
         import optuna
 
-        from autollmresearch.live.notes import EXPECTED, EXPECTED_SD, POLICY, REASONING, Explanation, save_trial_note
+        from autollmresearch.live.notes import (
+            CANDIDATES,
+            EXPECTED,
+            EXPECTED_SD,
+            POLICY,
+            REASONING,
+            Explanation,
+            save_trial_note,
+        )
 
         attrs = {
             CONFIG: {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()},
@@ -101,6 +109,7 @@ class LiveStudy:
             REASONING: proposal.reasoning,
             EXPECTED: proposal.mean,
             EXPECTED_SD: proposal.sd,
+            CANDIDATES: [c.to_dict() for c in proposal.candidates] or None,
         }
         with storage_problems(self.url):
             storage, study_id = self._study._storage, self._study._study_id

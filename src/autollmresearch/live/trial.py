@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from autollmresearch.live.notes import EXPECTED, EXPECTED_SD, REASONING
+from autollmresearch.live.notes import CANDIDATES, EXPECTED, EXPECTED_SD, REASONING
+from autollmresearch.policy import Candidate
 from llmconfig_gym.parameter import Grid, Simplex
 from llmconfig_gym.space import Config, Space
 
@@ -33,6 +34,7 @@ class LiveTrial:
         value: the metric; None unless complete.
         reasoning: why it was proposed.
         mean, sd: the outcome that was expected, and its standard deviation.
+        candidates: what was thought likely to be best, most likely first; empty if the policy does not say.
         details: what else was measured.
         failure: why it failed; empty unless it did.
         started, ended: when it was proposed and told.
@@ -45,6 +47,7 @@ class LiveTrial:
     reasoning: str = ""
     mean: float | None = None
     sd: float | None = None
+    candidates: tuple[Candidate, ...] = ()
     details: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     started: datetime | None = None
@@ -62,6 +65,7 @@ class LiveTrial:
             "reasoning": self.reasoning,
             "expected": self.mean,
             "expected_sd": self.sd,
+            "candidates": [c.to_dict() for c in self.candidates],
             "started": None if self.started is None else self.started.isoformat(),
             "ended": None if self.ended is None else self.ended.isoformat(),
         }
@@ -86,6 +90,7 @@ def live_trial(t: FrozenTrial) -> LiveTrial:
         reasoning=attrs.get(REASONING, ""),
         mean=attrs.get(EXPECTED),
         sd=attrs.get(EXPECTED_SD),
+        candidates=tuple(Candidate(c["config"], c["probability"]) for c in attrs.get(CANDIDATES, ())),
         details=attrs.get(DETAILS, {}),
         failure=attrs.get(FAILURE, "") or ("failed" if t.state.name in ("FAIL", "PRUNED") else ""),
         started=t.datetime_start,

@@ -271,3 +271,22 @@ def test_an_export_is_understood_without_being_told_the_space(place: Path, capsy
     data = document("suggest --from out.csv --target N=70B,tokens=2e11 --policy random", capsys)
     assert list(data["config"]) == ["lr", "batch_size"]
     assert data["evidence"] == 6
+
+
+def test_an_agent_that_scores_says_what_else_may_be_best(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = SUGGEST.replace("pooled-gp", f"agent:{checkpoint},decode=score")
+    said = document(base, capsys)
+    chances = [c["probability"] for c in said["candidates"]]
+    assert len(chances) == 5
+    assert chances == sorted(chances, reverse=True)
+    assert sum(chances) <= 1
+    assert said["candidates"][0]["config"]["batch_size"] == said["config"]["batch_size"]
+    kept = document(f"{base} --study big", capsys)
+    assert kept["candidates"] == said["candidates"]
+    shown, _ = typed("suggest --study big", capsys)
+    start = shown.splitlines().index(next(x for x in shown.splitlines() if x.startswith("best:")))
+    lines = shown.splitlines()[start : start + 5]
+    assert all(" % lr " in line for line in lines), "a probability and a configuration in each"
+    assert document("status big", capsys)["trials"][0]["candidates"] == said["candidates"]
+    plain = document(f"{SUGGEST} --study other", capsys)
+    assert plain["candidates"] == []
