@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from autollmresearch.benchmark.metrics import episode_metrics
 from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.errors import InvalidSettings
+from autollmresearch.faithfulness import Faithfulness, faithfulness
 from autollmresearch.policy import Policy
 from autollmresearch.training.landscapes import HELD_OUT, LandscapeSettings, draw
 from llmconfig_gym.experiment import Experiment
@@ -25,6 +26,7 @@ class Evaluation:
         reward, reward_error: mean of an episode's reward, and its standard error.
         regret, regret_error: mean simple regret after each trial, [budget], and its standard errors.
         invalid, duplicates: shares of trials.
+        thoughts: whether what was thought is true; counts nothing for policies that read no text.
     """
 
     episodes: int
@@ -34,12 +36,14 @@ class Evaluation:
     regret_error: tuple[float, ...]
     invalid: float
     duplicates: float
+    thoughts: Faithfulness = field(default_factory=Faithfulness)
 
     def __str__(self) -> str:
         regrets = "/".join(f"{r:.3f}".lstrip("0") for r in self.regret)
         return (
             f"reward {self.reward:.3f} +- {self.reward_error:.3f}, simple regret {regrets}, "
             f"invalid {self.invalid:.1%}, duplicates {self.duplicates:.1%} ({self.episodes} episodes)"
+            + (f"; {self.thoughts}" if self.thoughts.numbers else "")
         )
 
 
@@ -72,6 +76,7 @@ def evaluate(
         regret_error=tuple(_error(regrets).tolist()),
         invalid=kinds.count("invalid") / len(kinds),
         duplicates=kinds.count("duplicate") / len(kinds),
+        thoughts=faithfulness(played),
     )
 
 
