@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,7 @@ def register(commands: Commands) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     from autollmresearch.training.curate import samples
+    from autollmresearch.training.processes import is_first
     from autollmresearch.training.recipe import read_recipe
     from autollmresearch.training.step import one_process, read_manifest
 
@@ -59,7 +59,7 @@ def run_train(args: argparse.Namespace) -> int:
         one_process("all")
     steps = STEPS if args.step == "all" else (args.step,)
     done: list[dict[str, Any]] = []
-    first = int(os.environ.get("RANK", "0")) == 0  # of the processes that a launcher started together
+    first = is_first()
     for name in steps:
         getattr(import_module(f"autollmresearch.training.{name}"), name)(recipe, args.out, progress=args.progress)
         manifest = read_manifest(args.out / name) if first else None

@@ -8,6 +8,13 @@ from typing import Any
 from autollmresearch.errors import CheckpointProblem
 
 
+def quiet() -> None:
+    """No progress bar for every file that transformers reads or writes; they would show whatever was asked for."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = False) -> tuple[Any, Any]:
     """The causal language model and the tokenizer at `path`, a directory or a hub id.
 
@@ -20,9 +27,8 @@ def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = 
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bars would show whatever the command asked for
+    quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model: Any

@@ -10,7 +10,6 @@ on with the next shard, and the number of workers changes nothing.
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from autollmresearch.dialogue import Messages, Style
 from autollmresearch.policies.chat import Chat
 from autollmresearch.training.expert import ExpertSettings, play
 from autollmresearch.training.landscapes import LandscapeSettings, landscape, training_seed
+from autollmresearch.training.processes import process_count
 from autollmresearch.training.sft import CHECKPOINT, SftSettings, fine_tune
 from autollmresearch.training.unlocked import suite_files
 from llmconfig_gym.description import require
@@ -194,7 +194,7 @@ def _write_shard(
 
 def _first_process() -> Any:
     """Where a launcher started several processes, lets the first make the files and the others find them."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if process_count() == 1:
         return nullcontext()
     import torch
     from accelerate import PartialState

@@ -11,7 +11,6 @@ RUN/reinforce gets `checkpoint/`, `trajectories.jsonl` and `metrics.jsonl`.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ import numpy as np
 from autollmresearch.errors import InvalidRecipe
 from autollmresearch.training.curate import SAMPLES, open_sample, read_samples
 from autollmresearch.training.landscapes import draw, training_seed
+from autollmresearch.training.processes import process_count
 from autollmresearch.training.reward import Scale
 from autollmresearch.training.sft import CHECKPOINT, METRICS, WORKING, last_checkpoint, save
 from autollmresearch.training.unlocked import suite_files
@@ -280,7 +280,7 @@ def make_trainer(
 
 def _share(settings: ReinforceSettings) -> tuple[int, int]:
     """A process's part of a step: rows per micro-batch (at most `micro_batch`, all of equal number), and how many."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = process_count()
     rows, rest = divmod(settings.samples * settings.group, processes)
     if rest:
         raise InvalidRecipe(

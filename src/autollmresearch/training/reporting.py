@@ -19,6 +19,7 @@ from transformers.integrations.integration_utils import (
 )
 
 from autollmresearch.errors import InvalidRecipe
+from autollmresearch.policies.pretrained import quiet
 from llmconfig_gym.files import write_text
 
 
@@ -102,10 +103,3 @@ class Bar(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def quiet() -> None:
-    """No progress bar for every file that transformers reads or writes: a step has one of its own."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -96,7 +96,6 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         LockedExperiment: a sample is on a high experiment.
     """
     from autollmresearch.policies.causal_lm import CausalLMPolicy
-    from autollmresearch.training.reporting import quiet
     from autollmresearch.training.step import one_process, run_step, same_agent
 
     one_process("simulate")
@@ -105,7 +104,6 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     def work(out: Path) -> dict[str, Any]:
         samples = read_samples(path)
         same_agent(recipe.agent, checkpoint)
-        quiet()
         policy = CausalLMPolicy.load(str(checkpoint), temperature=recipe.simulate.temperature)
         done = simulate_all(policy, samples, recipe.simulate, out / WORKING, seed=recipe.seed, progress=progress)
         trajectories = [t for s in done for t in s.trajectories]
@@ -293,9 +291,10 @@ def _seed(sample: Sample, seed: int, what: str, number: int) -> int:
 
 def _distinct(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
     """The best by reward; of those in which the same was said, one."""
-    ordered = sorted(trajectories, key=lambda t: -t.reward)
-    said = {tuple(str(turn.proposal.config) for turn in t.turns): t for t in reversed(ordered)}
-    return [t for t in ordered if any(t is kept for kept in said.values())][:most]
+    kept: dict[tuple[str, ...], Trajectory] = {}
+    for t in sorted(trajectories, key=lambda t: -t.reward):
+        kept.setdefault(tuple(str(turn.proposal.config) for turn in t.turns), t)
+    return list(kept.values())[:most]
 
 
 def _grouped(each: int, items: Sequence[Any]) -> list[list[Any]]:

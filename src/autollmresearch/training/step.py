@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StepProblem
+from autollmresearch.training.processes import is_first, process_count
 from autollmresearch.training.sft import WORKING
 from llmconfig_gym.files import only_one, write_text
 
@@ -54,7 +54,7 @@ def run_step(
     """
     directory = run / name
     directory.mkdir(parents=True, exist_ok=True)
-    first = int(os.environ.get("RANK", "0")) == 0  # of the processes that a launcher started together
+    first = is_first()
     busy = StepProblem(f"another process is at work in {directory}; wait for it, or choose another --out")
     with only_one(directory, busy) if first else nullcontext():
         made_of = {
@@ -102,7 +102,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 def one_process(name: str) -> None:
     """Refuse to run a step in several processes that cannot share its work. Raises `StepProblem`."""
-    if (processes := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+    if (processes := process_count()) > 1:
         raise StepProblem(f"{name} runs in one process, found {processes}; run it without accelerate launch")
 
 

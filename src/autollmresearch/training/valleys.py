@@ -109,7 +109,7 @@ def _tables(
     spread = 0.0
     tables = []
     for i in reversed(range(len(fidelity))):
-        here = [moved_axis(a, optima[i, j] - optima[-1, j]) if follow else a for j, a in enumerate(axes)]
+        here = [knobs.moved(a, optima[i, j] - optima[-1, j]) if follow else a for j, a in enumerate(axes)]
         columns, at = subset(rng, here, settings.rows, settings.holes)
         height = valley.height(at, optima[i])
         if spread == 0.0:  # the target comes first
@@ -131,11 +131,6 @@ def _tables(
         clip = None if score else 1.25
         tables.append(Table(task, fidelity[i], metric, pool, losses, true, size, clip))
     return tables[::-1]
-
-
-def moved_axis(axis: Axis, octaves: float) -> Axis:
-    """The axis shifted with the optimum, as far as whole levels go."""
-    return knobs.moved(axis, octaves)
 
 
 def _axes(rng: np.random.Generator, settings: Settings, known: Sequence[knobs.Knob]) -> list[Axis]:
