@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from autollmresearch.dialogue import values
 from autollmresearch.episode import Trajectory
-from autollmresearch.thoughts import NUMBER, quoted
+from autollmresearch.thoughts import NUMBER, goes, quoted
 from llmconfig_gym.action import read_action
 from llmconfig_gym.space import Config
 from llmconfig_gym.text import value_text
@@ -79,22 +79,14 @@ def _claims(thought: str, name: str, value: str) -> list[bool]:
     found = []
     for verb, old, near, step, choice in re.findall(_CLAIM.format(name=re.escape(name)), thought):
         if verb in ("rose", "fell"):
-            found.append(_goes(old, near, up=verb == "rose"))
+            found.append(goes(old, near, up=verb == "rose"))
         if step == "keep":
             found.append(near == value)
         else:
             chosen = choice.rstrip(".")
-            moved = chosen != near if step == "change to " else _goes(near, chosen, up=step == "higher, ")
+            moved = chosen != near if step == "change to " else goes(near, chosen, up=step == "higher, ")
             found.append(chosen == value and moved)
     return found
-
-
-def _goes(start: str, end: str, *, up: bool) -> bool:
-    try:
-        a, b = (0.0 if text == "none" else float(text) for text in (start, end))
-    except ValueError:
-        return False
-    return b > a if up else b < a
 
 
 def _settings(config: Config) -> dict[str, str]:

@@ -8,7 +8,7 @@ in the state, so an interrupted run resumes with the same next proposal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autollmresearch.evidence.records import Problem
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import FloatArray
-from llmconfig_gym.space import Config
+from llmconfig_gym.space import Config, plain_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,7 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        config = {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()}
-        return {"config": config, "probability": self.probability}
+        return {"config": plain_config(self.config), "probability": self.probability}
 
 
 @dataclass(frozen=True)

@@ -200,8 +200,13 @@ def contradictions(text: str) -> list[str]:
     """Claims of a thought that its own numbers contradict."""
     trends = [(m, m.group(2), m.group(3), m.group(1) == "rose") for m in _TREND.finditer(text)]
     steps = [(m, m.group(1), m.group(3), m.group(2) == "higher") for m in _STEP.finditer(text)]
-    return [m.group() for m, a, b, up in trends + steps if a == b or (_read(b) > _read(a)) != up]
+    return [m.group() for m, a, b, up in trends + steps if not goes(a, b, up=up)]
 
 
-def _read(text: str) -> float:
-    return 0.0 if text == "none" else float(text)
+def goes(start: str, end: str, *, up: bool) -> bool:
+    """Whether the second number, as a thought writes it, is larger than the first, or (not `up`) smaller."""
+    try:
+        a, b = (0.0 if text == "none" else float(text) for text in (start, end))
+    except ValueError:
+        return False  # no numbers
+    return b > a if up else b < a

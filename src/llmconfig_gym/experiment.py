@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from llmconfig_gym.errors import InvalidConfig, SuiteFormatError
 from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Simplex, Value
 from llmconfig_gym.pool import Pool, read_only
-from llmconfig_gym.space import Space
+from llmconfig_gym.space import Space, plain_config
 from llmconfig_gym.text import number, value_text
 
 Level: TypeAlias = Literal["low", "medium", "high"]
@@ -88,7 +88,7 @@ class Outcome:
         """Plain JSON data; empty fields are left out."""
         data: dict[str, Any] = {"kind": self.kind}
         if self.config is not None:
-            data["config"] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()}
+            data["config"] = plain_config(self.config)
         if self.value is not None:
             data["value"] = self.value
         if self.details:

@@ -40,6 +40,11 @@ SMALLEST = 1e-12
 """Smallest uniform draw of a mixture that Optuna or ConfigSpace may propose: its logarithm must be finite."""
 
 
+def plain_config(config: Config) -> dict[str, Any]:
+    """The configuration as plain JSON data, which shares nothing with it."""
+    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()}
+
+
 @dataclass(frozen=True)
 class Space:
     """An ordered tuple of parameters with distinct names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autollmresearch.dialogue import Style
+from autollmresearch.dialogue import Style, reasoning
 from autollmresearch.episode import Trajectory, Turn
 from autollmresearch.faithfulness import Faithfulness, faithfulness, of_thought
 from autollmresearch.policy import Proposal
@@ -57,7 +57,7 @@ def test_the_expert_is_faithful() -> None:
         style = Style(evidence=seed % 4 == 0)
         messages, _ = play(landscape(seed, LandscapeSettings()), style, ExpertSettings(), np.random.default_rng(seed))
         turns = tuple(
-            Turn(Proposal(a["content"], a["content"].split("<think>")[1].split("</think>")[0], prompt=q["content"]),
+            Turn(Proposal(a["content"], reasoning(a["content"]), prompt=q["content"]),
                  Outcome("measured"), 0.0, 0.0)
             for q, a in zip(messages[::2], messages[1::2], strict=True)
         )  # fmt: skip

@@ -31,7 +31,7 @@ from autollmresearch.live.trial import (
     optuna_params,
 )
 from llmconfig_gym.errors import GymError, unknown_name
-from llmconfig_gym.space import Config
+from llmconfig_gym.space import Config, plain_config
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -104,7 +104,7 @@ class LiveStudy:
         )
 
         attrs = {
-            CONFIG: {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()},
+            CONFIG: plain_config(config),
             POLICY: self.spec.policy,
             REASONING: proposal.reasoning,
             EXPECTED: proposal.mean,

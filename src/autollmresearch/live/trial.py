@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from autollmresearch.live.notes import CANDIDATES, EXPECTED, EXPECTED_SD, REASONING
 from autollmresearch.policy import Candidate
 from llmconfig_gym.parameter import Grid, Simplex
-from llmconfig_gym.space import Config, Space
+from llmconfig_gym.space import Config, Space, plain_config
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -58,7 +58,7 @@ class LiveTrial:
         return {
             "trial": self.number,
             "status": self.status,
-            "config": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.config.items()},
+            "config": plain_config(self.config),
             "value": self.value,
             "details": dict(self.details),
             "failure": self.failure,
