@@ -72,6 +72,8 @@ class PriorSettings:
         texts: episodes that a tokenizer from scratch is trained on.
         workers: processes that make rows; no number depends on it.
         hidden: what some episodes do not show.
+        leave_out: kinds of landscapes whose rows are made but not learned from: runs that differ in this alone can share
+            their rows.
         landscapes: what is drawn.
         expert: how it is played.
         sft: the fine-tuning.
@@ -82,6 +84,7 @@ class PriorSettings:
     texts: int = 2000
     workers: int = 1
     hidden: Hidden = field(default_factory=Hidden)
+    leave_out: tuple[str, ...] = ()
     landscapes: LandscapeSettings = field(default_factory=LandscapeSettings)
     expert: ExpertSettings = field(default_factory=ExpertSettings)
     sft: SftSettings = field(default_factory=SftSettings)
@@ -89,6 +92,9 @@ class PriorSettings:
     def __post_init__(self) -> None:
         for name in ("episodes", "shard", "texts", "workers"):
             require(getattr(self, name) >= 1, f"{name} is at least 1", getattr(self, name))
+        left = set(self.landscapes.kinds) - set(self.leave_out)
+        fits = left and set(self.leave_out) <= set(self.landscapes.kinds)
+        require(fits, "leave_out names some of the kinds that are drawn, not all", self.leave_out)
 
 
 def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
@@ -154,7 +160,7 @@ def scratch_tokenizer(recipe: Recipe, path: Path) -> Any:
 def make_rows(
     settings: PriorSettings, style: Style, out: Path, seed: int, *, progress: bool = True
 ) -> datasets.Dataset:
-    """Rows of all episodes, in order, encoded with the tokenizer at `out/tokenizer` and kept in `out/rows`."""
+    """Rows of the episodes, in order, encoded with the tokenizer at `out/tokenizer`; all are kept in `out/rows`."""
     import datasets
     from joblib import Parallel, delayed
     from tqdm import tqdm
@@ -170,19 +176,24 @@ def make_rows(
         bar.update(settings.episodes - sum(b - a for _, a, b in missing))
         for made in Parallel(n_jobs=workers, return_as="generator")(jobs):
             bar.update(made)
-    return datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in paths])
+    rows = datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in paths])
+    if settings.leave_out:
+        rows = rows.select([i for i, kind in enumerate(rows["kind"]) if kind not in settings.leave_out])
+    return rows.remove_columns("kind")
 
 
 def _write_shard(
     settings: PriorSettings, style: Style, tokenizer: Path, seed: int, path: Path, first: int, last: int
 ) -> int:
-    """Rows `first` to `last` (not included) as an Arrow file with columns `input_ids` and `assistant_masks`."""
+    """Rows `first` to `last` (not included) as an Arrow file with columns `input_ids`, `assistant_masks`, `kind`."""
     import pyarrow
     from transformers import AutoTokenizer
 
     chat = Chat(AutoTokenizer.from_pretrained(tokenizer))
     rows = [chat.encode(*episode(settings, style, seed, index)) for index in range(first, last)]
+    drawn = (landscape(training_seed(seed, index), settings.landscapes) for index in range(first, last))
     columns = {
+        "kind": pyarrow.array([target.experiment.family for target in drawn]),
         "input_ids": pyarrow.array([r.ids for r in rows], pyarrow.list_(pyarrow.int32())),
         "assistant_masks": pyarrow.array([r.own for r in rows], pyarrow.list_(pyarrow.bool_())),
     }
