@@ -19,6 +19,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from autollmresearch.evidence.analyst import Known, believed
+from autollmresearch.evidence.posterior import proposals
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.policy import State
 from llmconfig_gym.experiment import Outcome
@@ -96,38 +98,20 @@ def observation(problem: Problem, outcome: Outcome, trials_left: int) -> str:
 
 def evidence(state: State, style: Style) -> str:
     """The fitted trends in words, and the analyst's best candidates with mean and uncertainty."""
-    words, candidates = _believed(_Known(state.problem, state.trials), style.candidates)
+    words, candidates = _believed(Known(state.problem, state.trials), style.candidates)
     lines = [f"{i}. {values(c.config)}: {c.mean} +- {c.sd}" for i, c in enumerate(candidates, start=1)]
     return "\n".join([*([words] if style.trends else []), "Expected:", *lines])
 
 
 def candidates(state: State, style: Style) -> tuple[Expected, ...]:
     """The candidates that `evidence` shows, best first."""
-    return _believed(_Known(state.problem, state.trials), style.candidates)[1]
+    return _believed(Known(state.problem, state.trials), style.candidates)[1]
 
 
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """What a fit depends on, as a key: this very problem, and these outcomes."""
-
-    problem: Problem
-    trials: tuple[Outcome, ...]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Known) and self.problem is other.problem and self.trials == other.trials
-
-    def __hash__(self) -> int:
-        return hash((id(self.problem), len(self.trials)))
-
-
-@lru_cache(maxsize=32)
-def _believed(known: _Known, count: int) -> tuple[str, tuple[Expected, ...]]:
+@lru_cache(maxsize=16)
+def _believed(known: Known, count: int) -> tuple[str, tuple[Expected, ...]]:
     """The analyst's trends in words and its candidates. Kept, for who is shown them wants to speak of them, too."""
-    from autollmresearch.evidence.analyst import fit
-    from autollmresearch.evidence.posterior import proposals
-
-    problem = known.problem
-    posterior = fit(problem, known.trials)
+    problem, posterior = known.problem, believed(known)
     expected = [
         Expected(
             problem.pool.config(int(row)),

@@ -69,7 +69,7 @@ class Proposal:
         prompt: the text that a language model read since its last turn; empty for every other policy.
         tokens: the same and its answer as token ids, where the policy works on them.
         usage: what it is billed for.
-        candidates: the likeliest to be best, most likely first, where the policy weighs all; the first is `config`.
+        candidates: the likeliest to be best, most likely first, where the policy weighs all.
     """
 
     config: Config | str

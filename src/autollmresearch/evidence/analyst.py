@@ -1,6 +1,6 @@
 """The analyst: from a problem and what was told of it to a belief about every candidate, and its reasons.
 
-    posterior = fit(problem, trials)
+    posterior = fit(problem, trials)         # or believed(Known(problem, trials)), which remembers the last few
     rows = proposals(posterior, budget)      # posterior.py
 
 Three surrogates, one result: mixtures have a Gaussian process on the square roots of the weights (mixture.py); a metric
@@ -12,6 +12,8 @@ and deterministic, and works with no runs, with five, and with any number: of mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,6 +58,26 @@ def fit(problem: Problem, trials: Sequence[Outcome] = ()) -> Posterior:
     losses = model.units.back(worlds(model, bowl, pool) + mean + draws)
     noise = model.units.sd(bowl.noise, float(losses.mean()))
     return _posterior(losses, noise, rows, explain_ordered(problem, rows, model, bowl, _best(losses)))
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a fit depends on, as a key: this very problem, and these outcomes."""
+
+    problem: Problem
+    trials: tuple[Outcome, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and self.problem is other.problem and self.trials == other.trials
+
+    def __hash__(self) -> int:
+        return hash((id(self.problem), len(self.trials)))
+
+
+@lru_cache(maxsize=16)
+def believed(known: Known) -> Posterior:
+    """`fit`, remembered: who is shown it, speaks of it and decides by it asks for the same one."""
+    return fit(known.problem, known.trials)
 
 
 def _best(losses: FloatArray) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autollmresearch.evidence.analyst import fit
+from autollmresearch.evidence.analyst import Known, believed
 from autollmresearch.evidence.posterior import Posterior, proposals
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
@@ -35,7 +35,7 @@ class AnalystPolicy:
 
 def _propose(state: State) -> Proposal:
     problem = state.problem
-    posterior = fit(problem, state.trials)
+    posterior = believed(Known(problem, state.trials))
     row = int(proposals(posterior, problem.budget - len(state.trials))[0])
     mean = problem.metric.sign * float(posterior.mean[row])
     sd = float(np.hypot(posterior.sd[row], posterior.noise))

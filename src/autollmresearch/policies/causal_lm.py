@@ -20,8 +20,9 @@ from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policies.score import answers, logprobs, shares
+from autollmresearch.policies.score import answers, choose, logprobs, shares
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
+from llmconfig_gym.description import require
 from llmconfig_gym.files import write_text
 
 if TYPE_CHECKING:
@@ -47,12 +48,17 @@ class AgentSettings:
         context: the most tokens of a whole episode; a turn for which there is no room is empty, hence invalid.
         score: whether all legal answers are scored and the likeliest is given (it may be longer than
             `max_new_tokens`), instead of writing one.
+        trust: how much say the analyst's possible worlds have then beside the model (`score.choose`); 0: none.
     """
 
     style: Style = field(default_factory=Style)
     max_new_tokens: int = 512
     context: int = 8192
     score: bool = False
+    trust: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.trust >= 0, "trust is at least 0", self.trust)
 
     def save(self, checkpoint: Path) -> None:
         """Write `agent.json` into a checkpoint's directory."""
@@ -129,7 +135,7 @@ class CausalLMPolicy:
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         """One answer per state, all written together or each scored. Each state draws from its own randomness."""
         if self.settings.score:
-            return [self._likeliest(state) for state in states]
+            return self._scored(states)
         read = [self._read(state) for state in states]
         most, context = self.settings.max_new_tokens, self.settings.context
         room = [min(most, context - len(past) - len(new)) for past, new, _ in read]
@@ -155,17 +161,28 @@ class CausalLMPolicy:
             proposals.append(Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage))
         return proposals
 
+    def _scored(self, states: Sequence[State]) -> list[Proposal]:
+        """The likeliest answers. There is no randomness in them: states that know the same share one."""
+        made: dict[object, Proposal] = {}
+        result = []
+        for state in states:
+            told = tuple((t.kind, repr(t.config), t.value) for t in state.trials)
+            key = (id(state.problem), told, tuple(str(p.config) for p in state.proposals), state.hint)
+            if key not in made:
+                made[key] = self._likeliest(state)
+            result.append(made[key])
+        return result
+
     def _likeliest(self, state: State) -> Proposal:
-        """The likeliest of all answers that are legal and were not given yet."""
+        """The best of all answers that are legal and were not given yet, as `choose` says."""
         past, new, prompt = self._read(state)
         possible = answers(state, self.settings.style)
         said = [self.chat.words(text) for text in possible.texts]
         if len(past) + len(new) + max(map(len, said)) > self.settings.context:
             return Proposal("", prompt=prompt)  # no room left: a missing turn
         of_each = logprobs(self.model, [*past, *new], said)
-        share = shares(of_each)
-        order = np.argsort(-share, kind="stable")
-        first = int(order[0])
+        first, chance = choose(state, possible.rows, shares(of_each), self.settings.trust)
+        order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
         pool = state.problem.pool
         return Proposal(
             possible.texts[first],
@@ -173,9 +190,7 @@ class CausalLMPolicy:
             prompt=prompt,
             tokens=Tokens(tuple(new), tuple(said[first]), tuple(of_each[first])),
             usage=Usage(len(new), len(said[first])),
-            candidates=tuple(
-                Candidate(pool.config(int(possible.rows[i])), float(share[i])) for i in order[:SHOWN].tolist()
-            ),
+            candidates=tuple(Candidate(pool.config(int(possible.rows[i])), float(chance[i])) for i in order),
         )
 
     def _read(self, state: State) -> tuple[list[int], list[int], str]:

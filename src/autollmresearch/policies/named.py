@@ -102,6 +102,7 @@ MODELS: Mapping[str, Model] = {
             **SHOWS,
             "decode": DECODE,
             "temperature": NOT_NEGATIVE,
+            "trust": NOT_NEGATIVE,
             "max_new_tokens": COUNT,
             "context": COUNT,
             "device": WORD,

@@ -4,6 +4,9 @@ Every legal, untried configuration is put into words with the thought that belon
 says how likely it is to write just these words. Their shares are its probabilities of being best: an agent that was
 taught by an expert learned how often each answer is the expert's. So no proposal is ever illegal or repeated, and the
 answer reasons as the agent was taught to.
+
+The analyst's possible worlds (evidence/posterior.py) may have a say beside the model: `choose` weighs each world by
+what the model thinks of the configuration that is best in it, and gives the answer that is expected to lose least.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autollmresearch.dialogue import Style, action
+from autollmresearch.evidence.analyst import Known, believed
 from autollmresearch.policies.cache import growing_cache
 from autollmresearch.policy import State
 from autollmresearch.thoughts import thought
@@ -48,9 +52,7 @@ def answers(state: State, style: Style) -> Answers:
     if len(rows) == 0:
         rows = np.arange(len(state.problem.pool))
     if len(rows) > MOST:
-        from autollmresearch.evidence.analyst import fit
-
-        expected = fit(state.problem, state.trials).mean[rows]
+        expected = believed(Known(state.problem, state.trials)).mean[rows]
         rows = np.sort(rows[np.argsort(expected, kind="stable")[:MOST]])
     configs = [state.problem.pool.config(int(row)) for row in rows]
     return Answers(rows, [action(c, thought(state, c, style)) for c in configs])
@@ -58,8 +60,39 @@ def answers(state: State, style: Style) -> Answers:
 
 def shares(logprobs: Sequence[Sequence[float]]) -> FloatArray:
     """[n] probabilities from the log-probabilities of the tokens of n answers, which exclude one another."""
-    total = np.array([sum(row) for row in logprobs])
-    likelihood = np.exp(total - total.max())
+    return _softmax(np.array([sum(row) for row in logprobs]))
+
+
+def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: float) -> tuple[int, FloatArray]:
+    """Which of the answers to give, and how probable each is to be the best of them.
+
+    With a trust of 0 the model's shares are the probabilities, and the likeliest is given. Otherwise a logarithmic pool
+    (Genest & Zidek 1986): world s of the analyst weighs `share[best in s] ** (1 / trust)`; a configuration's
+    probability is the weight of the worlds in which it is best, and that is given whose outcome, together with what
+    was told, is expected to leave the least loss. The larger the trust, the less say has the model.
+
+    Args:
+        rows: [n] of the pool, what can be answered.
+        share: [n] the model's probabilities.
+        trust: at least 0.
+    """
+    if trust == 0:
+        return int(np.argmax(share)), share
+    posterior = believed(Known(state.problem, state.trials))
+    samples = posterior.samples[:, rows]  # [worlds, n]
+    winners = samples.argmin(axis=1)
+    with np.errstate(divide="ignore"):
+        weight = _softmax(np.maximum(np.log(share[winners]), -1e3) / trust)
+    told = posterior.samples[:, posterior.told]
+    held = np.minimum(samples, told.min(axis=1, keepdims=True)) if len(posterior.told) else samples
+    expected = weight @ held
+    near = np.flatnonzero(expected <= expected.min() + 1e-12 * (1 + abs(float(expected.min()))))
+    first = int(near[np.argmin((weight @ samples)[near])])
+    return first, np.bincount(winners, weights=weight, minlength=len(rows)).astype(np.float64)
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    likelihood = np.exp(logits - logits.max())
     return np.asarray(likelihood / likelihood.sum())
 
 

@@ -72,8 +72,8 @@ class PriorSettings:
         texts: episodes that a tokenizer from scratch is trained on.
         workers: processes that make rows; no number depends on it.
         hidden: what some episodes do not show.
-        leave_out: kinds of landscapes whose rows are made but not learned from: runs that differ in this alone can share
-            their rows.
+        leave_out: kinds of landscapes whose rows are made but not learned from, so that runs that differ in this alone
+            can share them.
         landscapes: what is drawn.
         expert: how it is played.
         sft: the fine-tuning.

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from autollmresearch.evidence import analyst as evidence
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
-from autollmresearch.policies import analyst
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policy import State
 from llmconfig_gym.experiment import Experiment
@@ -49,13 +49,13 @@ def test_states_that_know_the_same_share_one_fit(
     targets: Mapping[str, Experiment], problem_of: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[int] = []
-    fit = analyst.fit
+    fit = evidence.fit
 
     def counted(problem: Problem, trials: tuple[object, ...]) -> object:
         fits.append(len(trials))
         return fit(problem, trials)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(analyst, "fit", counted)
+    monkeypatch.setattr(evidence, "fit", counted)
     target = targets["pretraining"]
     problem = problem_of(target)
     told = (target.outcome(0),)

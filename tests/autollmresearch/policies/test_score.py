@@ -13,11 +13,13 @@ import torch
 
 from autollmresearch.dialogue import Style, action
 from autollmresearch.episode import run_episodes
+from autollmresearch.evidence.analyst import Known, believed
+from autollmresearch.evidence.posterior import proposals
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
 from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
-from autollmresearch.policies.score import answers, logprobs, shares
+from autollmresearch.policies.score import answers, choose, logprobs, shares
 from autollmresearch.policy import State
 from autollmresearch.thoughts import thought
 from llmconfig_gym.experiment import Experiment
@@ -69,6 +71,42 @@ def test_answers_that_are_the_same_or_begin_alike(agent: CausalLMPolicy) -> None
 def test_shares() -> None:
     assert shares([[np.log(0.1), np.log(0.5)], [np.log(0.15)]]) == pytest.approx([0.25, 0.75])
     assert shares([[-2000.0], [-2000.0]]) == pytest.approx([0.5, 0.5]), "very unlikely answers have shares, too"
+
+
+def test_the_model_and_the_analysts_worlds_are_pooled(target: Experiment, problem: Problem) -> None:
+    first = State(problem)
+    rows = first.untried()
+    even = np.full(len(rows), 1 / len(rows))
+    later = State(problem, tuple(target.outcome(int(row)) for row in rows[[3, 17]]))
+    for state in (first, later):
+        rows = state.untried()
+        posterior = believed(Known(problem, state.trials))
+        given, chance = choose(state, rows, even[: len(rows)], 1.0)
+        assert rows[given] == proposals(posterior, 1)[0], "a model without an opinion leaves it to the analyst"
+        assert chance.sum() == pytest.approx(1)
+    winners = np.unique(posterior.samples[:, rows].argmin(axis=1))
+    sure = np.full(len(rows), 1e-9)
+    sure[winners[-1]] = 1.0
+    given, chance = choose(later, rows, sure, 1.0)
+    assert (given, chance[winners[-1]]) == (winners[-1], pytest.approx(1)), "in worlds where it is right, it is best"
+    assert rows[choose(later, rows, sure, 1e6)[0]] == proposals(posterior, 1)[0], "of much trust the analyst decides"
+    assert choose(later, rows, sure, 0.0)[0] == winners[-1]
+    nothing = np.zeros(len(rows))
+    nothing[np.setdiff1d(np.arange(len(rows)), winners)[0]] = 1.0
+    assert np.isfinite(choose(later, rows, nothing, 0.01)[1]).all(), "best in no world at all"
+
+
+def test_states_that_know_the_same_are_scored_once(
+    agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr("autollmresearch.policies.causal_lm.logprobs", lambda *a: calls.append(a) or logprobs(*a))
+    one, other, told = agent.propose(
+        [State(problem, seed=0), State(problem, seed=1), State(problem, hint="Hint: the best is lr 1.0e-3.")]
+    )
+    assert len(calls) == 2
+    assert one is other
+    assert told.prompt != one.prompt
 
 
 def test_an_episode_repeats_nothing_and_keeps_what_was_scored(
