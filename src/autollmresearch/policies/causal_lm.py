@@ -49,6 +49,7 @@ class AgentSettings:
         score: whether all legal answers are scored and the likeliest is given (it may be longer than
             `max_new_tokens`), instead of writing one.
         trust: how much say the analyst's possible worlds have then beside the model (`score.choose`); 0: none.
+            Without evidence they have none.
     """
 
     style: Style = field(default_factory=Style)
@@ -176,12 +177,13 @@ class CausalLMPolicy:
     def _likeliest(self, state: State) -> Proposal:
         """The best of all answers that are legal and were not given yet, as `choose` says."""
         past, new, prompt = self._read(state)
-        possible = answers(state, self.settings.style)
-        said = [self.chat.words(text) for text in possible.texts]
+        possible = answers(state, self.settings.style, self.chat.words)
+        said = possible.ids
         if len(past) + len(new) + max(map(len, said)) > self.settings.context:
             return Proposal("", prompt=prompt)  # no room left: a missing turn
         of_each = logprobs(self.model, [*past, *new], said)
-        first, chance = choose(state, possible.rows, shares(of_each), self.settings.trust)
+        trust = self.settings.trust if self.settings.style.evidence else 0.0
+        first, chance = choose(state, possible.rows, shares(of_each), trust)
         order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
         pool = state.problem.pool
         return Proposal(

@@ -11,7 +11,7 @@ what the model thinks of the configuration that is best in it, and gives the ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import takewhile
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
     from llmconfig_gym.parameter import FloatArray
 
-MOST = 512
-"""Configurations that are scored at most; of more, those that the analyst expects most of."""
+MOST = 256
+"""Configurations that are put into words at most; of more, those that the analyst expects most of (to an agent without
+its evidence it gives none of its knowledge: any)."""
+
+TOKENS = 8192
+"""Tokens of answers that are scored at most (about a second of one core for two million weights), in the same order."""
 
 TOGETHER = 1 << 13
 """Tokens of answers read in one forward pass, padding included: bounds the memory of many long answers."""
@@ -40,22 +44,28 @@ TOGETHER = 1 << 13
 
 @dataclass(frozen=True)
 class Answers:
-    """What could be answered in one state: n rows of its pool, and each as words."""
+    """What could be answered in one state: n rows of its pool, and each as words and as token ids."""
 
     rows: NDArray[np.int64]
     texts: list[str]
+    ids: list[list[int]]
 
 
-def answers(state: State, style: Style) -> Answers:
-    """Every configuration not tried yet (of a pool that is spent, all), at most `MOST`."""
+def answers(state: State, style: Style, words: Callable[[str], list[int]]) -> Answers:
+    """Every configuration not tried yet (of a pool that is spent, all), at most `MOST` and `TOKENS` in all."""
     rows = state.untried()
     if len(rows) == 0:
         rows = np.arange(len(state.problem.pool))
-    if len(rows) > MOST:
-        expected = believed(Known(state.problem, state.trials)).mean[rows]
-        rows = np.sort(rows[np.argsort(expected, kind="stable")[:MOST]])
+    if style.evidence:
+        order = np.argsort(believed(Known(state.problem, state.trials)).mean[rows], kind="stable")
+    else:
+        order = np.random.default_rng(len(rows)).permutation(len(rows))
+    rows = rows[order[:MOST]]
     configs = [state.problem.pool.config(int(row)) for row in rows]
-    return Answers(rows, [action(c, thought(state, c, style)) for c in configs])
+    texts = [action(c, thought(state, c, style)) for c in configs]
+    ids = [words(text) for text in texts]
+    fit = max(1, int(np.searchsorted(np.cumsum([len(i) for i in ids]), TOKENS, side="right")))
+    return Answers(rows[:fit], texts[:fit], ids[:fit])
 
 
 def shares(logprobs: Sequence[Sequence[float]]) -> FloatArray:

@@ -49,7 +49,7 @@ def test_log_probabilities_are_those_of_one_pass_over_everything(
 ) -> None:
     monkeypatch.setattr(score, "TOGETHER", together)  # 64: one or two answers at a time
     past, new, _ = agent._read(State(problem))
-    said = [agent.chat.words(text) for text in answers(State(problem), STYLE).texts[:7]]
+    said = answers(State(problem), STYLE, agent.chat.words).ids[:7]
     assert len({len(s) for s in said}) > 1
     for found, words in zip(logprobs(agent.model, past + new, said), said, strict=True):
         with torch.no_grad():
@@ -135,9 +135,9 @@ def test_an_episode_repeats_nothing_and_keeps_what_was_scored(
 def test_the_likeliest_is_given_with_the_thought_that_belongs_to_it(agent: CausalLMPolicy, problem: Problem) -> None:
     state = State(problem)
     said = agent.propose([state])[0]
-    possible = answers(state, STYLE)
+    possible = answers(state, STYLE, agent.chat.words)
     past, new, _ = agent._read(state)
-    share = shares(logprobs(agent.model, past + new, [agent.chat.words(t) for t in possible.texts]))
+    share = shares(logprobs(agent.model, past + new, possible.ids))
     best = problem.pool.config(int(possible.rows[share.argmax()]))
     assert said.config == action(best, thought(state, best, STYLE))
     assert said.reasoning == thought(state, best, STYLE)
@@ -145,14 +145,23 @@ def test_the_likeliest_is_given_with_the_thought_that_belongs_to_it(agent: Causa
     assert said.candidates[0].probability == pytest.approx(share.max())
 
 
-def test_of_a_large_pool_what_the_analyst_expects_most_of(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autollmresearch.evidence.analyst import fit
-
+def test_of_a_large_pool_what_the_analyst_expects_most_of(
+    agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mean = believed(Known(problem)).mean
     monkeypatch.setattr(score, "MOST", 5)
-    mean = fit(problem).mean
-    rows = answers(State(problem), STYLE).rows
-    assert len(rows) == 5
-    assert mean[rows].max() <= np.delete(mean, rows).min()
+    style = Style(top=2, evidence=True)
+    few = answers(State(problem), style, agent.chat.words)
+    assert len(few.rows) == len(few.texts) == len(few.ids) == 5
+    assert mean[few.rows].max() <= np.delete(mean, few.rows).min()
+    monkeypatch.setattr(score, "TOKENS", sum(map(len, few.ids[:3])) + 1)
+    assert answers(State(problem), style, agent.chat.words).rows.tolist() == few.rows[:3].tolist()
+    monkeypatch.setattr(score, "TOKENS", 1)
+    assert len(answers(State(problem), style, agent.chat.words).rows) == 1
+    monkeypatch.setattr(score, "TOKENS", 1 << 13)
+    any_five = answers(State(problem), STYLE, agent.chat.words).rows
+    assert any_five.tolist() != few.rows.tolist(), "without evidence the analyst has no say"
+    assert answers(State(problem, seed=7), STYLE, agent.chat.words).rows.tolist() == any_five.tolist()
 
 
 def test_without_room_nothing_is_said(agent: CausalLMPolicy, problem: Problem) -> None:
