@@ -128,7 +128,7 @@ def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
 
     decides = asdict(settings)
     del decides["workers"]
-    made_of = {"model": asdict(recipe.model), "agent": asdict(recipe.agent), "prior": decides}
+    made_of = {"model": asdict(recipe.model), "style": asdict(style), "prior": decides}
     read = suite_files(dict.fromkeys((*recipe.model.suites, *settings.landscapes.suites)))
     if recipe.model.path and Path(recipe.model.path).is_dir():
         read["model"] = Path(recipe.model.path)

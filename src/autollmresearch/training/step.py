@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -85,10 +86,15 @@ def run_step(
 
 
 def same_agent(settings: AgentSettings, checkpoint: Path) -> None:
-    """Refuse to go on from a checkpoint that was trained to be asked otherwise. Raises `StepProblem`."""
+    """Refuse to go on from a checkpoint that was trained to be asked otherwise; how its answers are chosen may change.
+
+    Raises:
+        StepProblem: they differ.
+    """
     from autollmresearch.policies.causal_lm import AgentSettings
 
-    if (trained := AgentSettings.load(checkpoint)) != settings:
+    trained = AgentSettings.load(checkpoint)
+    if replace(trained, score=settings.score, trust=settings.trust) != settings:
         raise StepProblem(
             f"{checkpoint} was trained with other settings in the recipe's agent section (then {trained}, now "
             f"{settings}); choose another --out, or put them back"
