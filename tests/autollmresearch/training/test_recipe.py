@@ -26,8 +26,9 @@ def keys(data: Any) -> dict[str, Any]:
     return {k: keys(v) if isinstance(v, dict) and k != "kinds" else None for k, v in data.items()}
 
 
-def test_there_are_four() -> None:
-    assert [p.name for p in RECIPES] == ["cpu-mini.yaml", "cpu-smoke.yaml", "gpu-small.yaml", "qwen3-4b.yaml"]
+def test_there_are_five() -> None:
+    names = ["cpu-mini.yaml", "cpu-smoke.yaml", "gpu-small.yaml", "qwen3-4b.yaml", "researcher-mini.yaml"]
+    assert [p.name for p in RECIPES] == names
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
