@@ -52,6 +52,10 @@ class ImportProblem(GymError):
     """A user's table cannot become a suite as it stands."""
 
 
+class InvalidTwist(GymError):
+    """A suite cannot be twisted as asked: nothing in it can be, or too little would be left."""
+
+
 class CollectError(GymError):
     """A sweep cannot start, resume or be verified."""
 

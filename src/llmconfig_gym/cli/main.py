@@ -1,11 +1,14 @@
-"""The command line of the gym: `llmconfig-gym list | show | tell | download | import | export | collect | verify`."""
+"""The command line of the gym.
+
+`llmconfig-gym list | show | tell | download | import | export | twist | collect | verify`.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from llmconfig_gym.cli import collect_command, export_command, import_command, look, sources_command
+from llmconfig_gym.cli import collect_command, export_command, import_command, look, sources_command, twist_command
 from llmconfig_gym.cli.common import Commands, Parser, run_command
 from llmconfig_gym.errors import GymError
 
@@ -15,6 +18,7 @@ EXAMPLES = """examples:
   llmconfig-gym tell micro/N98k-D1M '{"lr": 0.008, "batch_size": 4}'
   llmconfig-gym download steplaw
   llmconfig-gym import runs.csv --name mine
+  llmconfig-gym twist micro --how reversed --out micro-reversed
   llmconfig-gym collect --out my-micro
   llmconfig-gym verify micro --rows 5
 """
@@ -37,5 +41,6 @@ def build_parser() -> argparse.ArgumentParser:
     sources_command.register(commands)
     import_command.register(commands)
     export_command.register(commands)
+    twist_command.register(commands)
     collect_command.register(commands)
     return parser
