@@ -110,7 +110,8 @@ def target_tasks(settings: BenchmarkSettings, suites: Sequence[Suite]) -> dict[s
     """Tasks that have targets, and the suites (as the settings name them) that they are in."""
     tasks: dict[str, tuple[str, ...]] = {}
     for name, suite in zip(settings.suites, suites, strict=True):
-        for task in dict.fromkeys(s.task for s in suite.summaries if s.level == settings.level):
+        targets = [s for s in suite.summaries if s.level == settings.level and suite.cheaper(s.id)]
+        for task in dict.fromkeys(s.task for s in targets):
             tasks[task] = (*tasks.get(task, ()), name)
     return tasks
 
@@ -121,7 +122,7 @@ def sections(frame: pd.DataFrame, rows: Sequence[Row], by: Sequence[str] = ()) -
     for key, part in frame.groupby(["protocol", *by], sort=False):
         protocol, *which = map(str, key)
         groups = [group for _, group in part.groupby(["suite", "task"], sort=False)]
-        on = ", ".join(which) or f"mean of {len(groups)} groups"
+        on = ", ".join(which) or f"mean of {len(groups)} group{'s' * (len(groups) > 1)}"
         result.append(section(on, protocol, groups, rows))
     return result
 

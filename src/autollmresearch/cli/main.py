@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   autollmresearch benchmark --suite steplaw --protocol full,metered:10 --methods random,copy,pooled-gp --out runs/s
   autollmresearch report runs/micro
   autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
+  autollmresearch ablate --recipe recipes/cpu-smoke.yaml --run runs/smoke --out runs/smoke-ablation --only parts
   autollmresearch show runs/smoke/simulate/trajectories.jsonl
 """
 
