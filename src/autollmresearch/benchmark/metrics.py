@@ -57,19 +57,22 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def bootstrap_interval(
-    values: FloatArray, draws: int = 2000, coverage: float = 0.95, seed: int = 0
+    *groups: FloatArray, draws: int = 2000, coverage: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of [experiments, seeds] values.
+    """Percentile bootstrap interval of the mean of [experiments, seeds] values, or of the mean of groups' means.
 
     Resamples experiments, then seeds within each, both with replacement: an experiment is the unit that results must
     carry over to (hierarchical data: Davison and Hinkley 1997, section 3.8, where resampling both levels is the wider
-    of the two ways). With three or four experiments no interval is to be taken as exact.
+    of the two ways). Groups are resampled each for itself. With three or four experiments no interval is to be taken as
+    exact.
     """
     rng = np.random.default_rng(seed)
-    experiments, seeds = values.shape
-    chosen = rng.integers(experiments, size=(draws, experiments, 1))
-    within = rng.integers(seeds, size=(draws, experiments, seeds))
-    means = values[chosen, within].mean(axis=(1, 2))
+    means = np.zeros(draws)
+    for values in groups:
+        experiments, seeds = values.shape
+        chosen = rng.integers(experiments, size=(draws, experiments, 1))
+        within = rng.integers(seeds, size=(draws, experiments, seeds))
+        means += values[chosen, within].mean(axis=(1, 2)) / len(groups)
     low, high = np.quantile(means, [(1 - coverage) / 2, (1 + coverage) / 2])
     return float(low), float(high)
 

@@ -112,10 +112,11 @@ def _behind(m: MethodSummary) -> str:
     if mean == low == high == 0:
         return "best" if mean == 0 else ""
     verdict = "" if low > 0 else " (tie)"
-    return f"{digits(mean)} [{_signed(low)}, {digits(high)}]{verdict}"
+    return f"{digits(mean)} [{signed(low)}, {digits(high)}]{verdict}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """`digits` of a number that may be negative."""
     return f"-{digits(-value)}" if value < 0 else digits(value)
 
 

@@ -91,7 +91,7 @@ def summarize(frame: pd.DataFrame) -> Iterator[Group]:
     """A benchmark's rows, group by group (suite, task, protocol), in the rows' own order."""
     for (suite, task, protocol), part in frame.groupby(["suite", "task", "protocol"], sort=False):
         methods = method_order(list(part["method"].unique()))
-        regret = {m: _cube(part, m, "simple_regret") for m in methods}
+        regret = {m: cube(part, m, "simple_regret") for m in methods}
         ranks = average_ranks(np.stack([regret[m].reshape(-1, regret[m].shape[-1]) for m in methods]))
         best = min(methods, key=lambda m: regret[m][..., -1].mean())
         _, seeds, budget = regret[methods[0]].shape
@@ -106,7 +106,7 @@ def summarize(frame: pd.DataFrame) -> Iterator[Group]:
         )
 
 
-def _cube(frame: pd.DataFrame, method: str, column: str) -> FloatArray:
+def cube(frame: pd.DataFrame, method: str, column: str) -> FloatArray:
     """One column of one method as [experiments, seeds, trials]."""
     rows = frame[frame["method"] == method]
     counts = [rows[c].nunique() for c in ("experiment", "seed", "trial")]
@@ -123,12 +123,12 @@ def _method(frame: pd.DataFrame, method: str, regret: FloatArray, rank: FloatArr
         regret=regret.mean(axis=(0, 1)),
         low=intervals[:, 0],
         high=intervals[:, 1],
-        unclipped=_cube(frame, method, "simple_regret_unclipped").mean(axis=(0, 1)),
-        median_regret=_known_mean(_cube(frame, method, "median_regret")),
-        excess_percent=_known_mean(_cube(frame, method, "excess_percent")),
-        cumulative=_cube(frame, method, "cumulative_regret").mean(axis=(0, 1)),
+        unclipped=cube(frame, method, "simple_regret_unclipped").mean(axis=(0, 1)),
+        median_regret=_known_mean(cube(frame, method, "median_regret")),
+        excess_percent=_known_mean(cube(frame, method, "excess_percent")),
+        cumulative=cube(frame, method, "cumulative_regret").mean(axis=(0, 1)),
         rank=rank,
-        within_noise=_known_mean(_cube(frame, method, "within_noise")),
+        within_noise=_known_mean(cube(frame, method, "within_noise")),
         behind=(float(behind.mean()), *bootstrap_interval(behind)),
         seconds=float(mine["seconds"].mean()),
         read_tokens=float(mine["read_tokens"].mean()),
@@ -137,9 +137,9 @@ def _method(frame: pd.DataFrame, method: str, regret: FloatArray, rank: FloatArr
     )
 
 
-def _known_mean(cube: FloatArray) -> FloatArray:
+def _known_mean(values: FloatArray) -> FloatArray:
     """Mean over the first two axes of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(cube)
+    known = ~np.isnan(values)
     counts = known.sum(axis=(0, 1))
-    totals = np.where(known, cube, 0.0).sum(axis=(0, 1))
+    totals = np.where(known, values, 0.0).sum(axis=(0, 1))
     return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)

@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
+from llmconfig_gym.cli.common import Commands, Parser, add_format, add_progress, print_json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from autollmresearch.benchmark.settings import BenchmarkSettings
 
 
 def register(commands: Commands) -> None:
@@ -21,19 +23,14 @@ def register(commands: Commands) -> None:
         description="Run methods on the targets of suites, each with the same information and budget.",
         epilog="It resumes: the same command with the same --out runs only what is missing.",
     )
-    p.add_argument("--suite", dest="suites", default="micro", metavar="S,...", help="suites by name or path (micro)")
-    p.add_argument("--protocol", dest="protocols", default="full", metavar="P,...", help="full, metered:N (full)")
+    add_targets(p, protocols="full", budget=10, seeds=10)
     p.add_argument(
         "--methods",
         action="append",
         metavar="M,...",
         help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that are no language model)",
     )
-    p.add_argument("--budget", type=int, default=10, help="trials on each target (10)")
-    p.add_argument("--seeds", type=int, default=10, help="episodes per method and target (10)")
-    p.add_argument("--level", choices=("medium", "high"), default="high", help="which experiments are targets (high)")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results, settings and report go")
-    p.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (all cores)")
     add_progress(p)
     add_format(p)
     hint = "Finished cells are kept; run the same command again to go on."
@@ -47,22 +44,34 @@ def register(commands: Commands) -> None:
     p.set_defaults(run=run_report)
 
 
-def run_benchmark_command(args: argparse.Namespace) -> int:
-    from autollmresearch.benchmark.runner import run_benchmark
+def add_targets(p: Parser, *, protocols: str, budget: int, seeds: int) -> None:
+    """What every command that runs benchmarks is asked: on which targets, and how often. Defaults are as given."""
+    p.add_argument("--suite", dest="suites", default="micro", metavar="S,...", help="suites by name or path (micro)")
+    known = f"full, metered:N ({protocols})"
+    p.add_argument("--protocol", dest="protocols", default=protocols, metavar="P,...", help=known)
+    p.add_argument("--budget", type=int, default=budget, help=f"trials on each target ({budget})")
+    p.add_argument("--seeds", type=int, default=seeds, help=f"episodes per method and target ({seeds})")
+    p.add_argument("--level", choices=("medium", "high"), default="high", help="which experiments are targets (high)")
+    p.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (all cores)")
+
+
+def read_targets(args: argparse.Namespace, methods: tuple[str, ...]) -> BenchmarkSettings:
+    """The settings that `add_targets` asked for. Raises `InvalidSettings`."""
     from autollmresearch.benchmark.settings import BenchmarkSettings
     from autollmresearch.errors import InvalidSettings
-    from autollmresearch.methods import DEFAULT, split_methods
 
     if args.workers < 1:
         raise InvalidSettings(f"--workers must be at least 1, found {args.workers}")
-    settings = BenchmarkSettings(
-        suites=tuple(args.suites.split(",")),
-        protocols=tuple(args.protocols.split(",")),
-        methods=tuple(m for text in args.methods for m in split_methods(text)) if args.methods else DEFAULT,
-        budget=args.budget,
-        seeds=args.seeds,
-        level=args.level,
-    )
+    suites, protocols = tuple(args.suites.split(",")), tuple(args.protocols.split(","))
+    return BenchmarkSettings(suites, protocols, methods, args.budget, args.seeds, args.level)
+
+
+def run_benchmark_command(args: argparse.Namespace) -> int:
+    from autollmresearch.benchmark.runner import run_benchmark
+    from autollmresearch.methods import DEFAULT, split_methods
+
+    methods = tuple(m for text in args.methods for m in split_methods(text)) if args.methods else DEFAULT
+    settings = read_targets(args, methods)
     frame = run_benchmark(settings, args.out, workers=args.workers, progress=args.progress)
     return _show(args, frame)
 

@@ -1,5 +1,5 @@
 """The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report |
-train | show`."""
+train | ablate | show`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from autollmresearch.cli import (
+    ablate_command,
     benchmark_command,
     run_command,
     show_command,
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
   autollmresearch benchmark --suite steplaw --protocol full,metered:10 --methods random,copy,pooled-gp --out runs/s
   autollmresearch report runs/micro
   autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
+  autollmresearch ablate --recipe recipes/cpu-smoke.yaml --run runs/smoke --out runs/smoke-ablation --only parts
   autollmresearch show runs/smoke/simulate/trajectories.jsonl
 """
 
@@ -49,5 +51,6 @@ def build_parser() -> argparse.ArgumentParser:
     run_command.register(commands)
     benchmark_command.register(commands)
     train_command.register(commands)
+    ablate_command.register(commands)
     show_command.register(commands)
     return parser

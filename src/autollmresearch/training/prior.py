@@ -72,8 +72,8 @@ class PriorSettings:
         texts: episodes that a tokenizer from scratch is trained on.
         workers: processes that make rows; no number depends on it.
         hidden: what some episodes do not show.
-        leave_out: kinds of landscapes whose rows are made but not learned from, so that runs that differ in this alone
-            can share them.
+        leave_out: kinds of landscapes that neither this step nor `reinforce` learns from; rows of them are made: runs
+            that differ in this alone can share theirs.
         landscapes: what is drawn.
         expert: how it is played.
         sft: the fine-tuning.
@@ -96,9 +96,18 @@ class PriorSettings:
         fits = left and set(self.leave_out) <= set(self.landscapes.kinds)
         require(fits, "leave_out names some of the kinds that are drawn, not all", self.leave_out)
 
+    @property
+    def learned(self) -> LandscapeSettings:
+        """What is drawn, without what is left out."""
+        kinds = {kind: weight for kind, weight in self.landscapes.kinds.items() if kind not in self.leave_out}
+        return replace(self.landscapes, kinds=kinds)
 
-def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
+
+def prior(recipe: Recipe, run: Path, *, rows_of: Path | None = None, progress: bool = True) -> None:
     """Make rows and learn from them.
+
+    Args:
+        rows_of: another run, whose recipe differs in `leave_out` alone, to share the rows and the tokenizer of.
 
     Raises:
         StepProblem: no row is short enough, or the directory holds another run's files.
@@ -110,16 +119,17 @@ def prior(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     settings, style = recipe.prior, recipe.agent.style
 
     def work(out: Path) -> dict[str, Any]:
+        made = rows_of / "prior" if rows_of else out
         with _first_process():
             if recipe.model.path:
                 model, tokenizer = load_model(recipe.model)
-                if not (out / TOKENIZER).is_dir():
-                    with whole_directory(out / TOKENIZER) as temporary:
+                if not (made / TOKENIZER).is_dir():
+                    with whole_directory(made / TOKENIZER) as temporary:
                         tokenizer.save_pretrained(temporary)
             else:
-                tokenizer = scratch_tokenizer(recipe, out / TOKENIZER)
+                tokenizer = scratch_tokenizer(recipe, made / TOKENIZER)
                 model = make_model(recipe.model, tokenizer, recipe.seed)
-            rows = make_rows(settings, style, out, recipe.seed, progress=progress)
+            rows = make_rows(settings, style, made, recipe.seed, progress=progress)
         result = fine_tune(
             model, tokenizer, rows, settings.sft, out, seed=recipe.seed, title="prior", progress=progress
         )

@@ -109,8 +109,8 @@ class ReinforceSettings:
         require(self.episode_tokens >= 2, "episode_tokens is at least 2", self.episode_tokens)
 
 
-def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
-    """Reinforce the distilled agent of a run, as RUN/reinforce.
+def reinforce(recipe: Recipe, run: Path, *, start: Path | None = None, progress: bool = True) -> None:
+    """Reinforce the distilled agent of a run, or the checkpoint `start` in its place, as RUN/reinforce.
 
     Raises:
         InvalidRecipe, StepProblem, LockedExperiment, CheckpointProblem: it cannot be started as it stands.
@@ -119,8 +119,8 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     from autollmresearch.policies.pretrained import load_pretrained
     from autollmresearch.training.step import run_step, same_agent
 
-    settings = recipe.reinforce
-    checkpoint, path = run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
+    settings, landscapes = recipe.reinforce, recipe.prior.learned
+    checkpoint, path = start or run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
 
     def work(out: Path) -> dict[str, Any]:
         same_agent(recipe.agent, checkpoint)
@@ -130,7 +130,7 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         def agent(model: Any) -> CausalLMPolicy:
             return CausalLMPolicy(model, tokenizer, replace(recipe.agent, score=False), settings.temperature)
 
-        open_slot = slots(samples, settings, recipe.prior.landscapes, recipe.seed)
+        open_slot = slots(samples, settings, landscapes, recipe.seed)
         train(model, tokenizer, open_slot, agent, settings, out, seed=recipe.seed, progress=progress)
         recipe.agent.save(out / CHECKPOINT)
         played = settings.steps * settings.samples
@@ -140,7 +140,7 @@ def reinforce(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         run,
         "reinforce",
         work,
-        settings={"reinforce": asdict(settings), "landscapes": asdict(recipe.prior.landscapes)},
+        settings={"reinforce": asdict(settings), "landscapes": asdict(landscapes)},
         inputs={"checkpoint": checkpoint}
         | ({"samples": path, **suite_files(recipe.curate.suites)} if settings.prior_share < 1 else {}),
         seed=recipe.seed,
