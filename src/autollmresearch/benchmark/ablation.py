@@ -16,13 +16,13 @@ from autollmresearch.benchmark.metrics import bootstrap_interval
 from autollmresearch.benchmark.report import Table, digits, signed
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.summary import SHOWN_BUDGETS, cube
-from autollmresearch.dialogue import Style
 from llmconfig_gym.files import write_text
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from autollmresearch.policies.causal_lm import AgentSettings
     from llmconfig_gym.suite import Suite
 
 WHOLE = "whole agent"
@@ -85,22 +85,30 @@ class Section:
     lines: tuple[Line, ...]
 
 
-def part_rows(checkpoints: Mapping[str, Path], style: Style) -> list[Row]:
+def alone(checkpoint: Path, agent: AgentSettings) -> str:
+    """The method that this checkpoint is by itself: the analyst's worlds would hide what its model has learned."""
+    return f"agent:{checkpoint}" + (",trust=0" if agent.trust else "")
+
+
+def part_rows(checkpoints: Mapping[str, Path], agent: AgentSettings) -> list[Row]:
     """The rows that show what a part is worth: one per checkpoint, and the whole agent with parts of its prompt off.
 
     Args:
         checkpoints: of `untrained`, `prior`, `distilled only`, `RL only` and the whole agent, by name.
-        style: what the agent was trained to read; what it never read is not switched off.
+        agent: how it is asked; what it was not trained to read is not switched off.
     """
+    style = agent.style
     paper = {"distilled only": 0.144, "RL only": 0.190, WHOLE: 0.035}
-    trained = [Row(name, f"agent:{path}", paper.get(name)) for name, path in checkpoints.items()]
+    trained = [Row(name, alone(path, agent), paper.get(name)) for name, path in checkpoints.items()]
+    if agent.trust:
+        trained.append(Row(f"{WHOLE}, with the analyst's worlds", f"agent:{checkpoints[WHOLE]}"))
     evidence = {"evidence": "evidence=0"} if style.evidence else {}
     fidelities = {"fidelities": "fidelity=0"} if style.fidelity else {}
     demonstrations = {"demonstrations": "top=0"} if style.top else {}
     switched = [evidence, fidelities and {**fidelities, **evidence}, demonstrations]
     switched += [{**demonstrations, **evidence}] if demonstrations and evidence else []
     return trained + [
-        Row(f"{WHOLE}, no {' or '.join(off)}", ",".join([f"agent:{checkpoints[WHOLE]}", *off.values()]))
+        Row(f"{WHOLE}, no {' or '.join(off)}", ",".join([alone(checkpoints[WHOLE], agent), *off.values()]))
         for off in switched
         if off
     ]

@@ -22,6 +22,7 @@ EPILOG = """rows of the first table:
   RL only          the prior's model reinforced without having been distilled; trained here
   whole agent      RUN/reinforce, and again without evidence, fidelities, demonstrations in its prompts
   copy, analyst    no language models
+(of an agent that trusts the analyst's worlds: all of these without them, and one row with them)
 of the second, for each task of the suites, on that task's experiments:
   trained without  an agent trained on all other tasks, all five steps; trained here
 
@@ -47,6 +48,7 @@ def register(commands: Commands) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where agents, results and tables go")
     add_targets(p, protocols="full,metered:10", budget=5, seeds=5)
     p.add_argument("--only", choices=("parts", "tasks"), help="one of the two tables (both)")
+    p.add_argument("--task-epochs", type=float, metavar="E", help="passes of priors without a task (the recipe's)")
     add_progress(p)
     add_format(p)
     hint = "What was finished is kept: run the same command again to go on."
@@ -57,7 +59,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from autollmresearch.benchmark import ablation
-    from autollmresearch.benchmark.ablation import REFERENCES, WHOLE, Row, sections
+    from autollmresearch.benchmark.ablation import REFERENCES, WHOLE, Row, alone, sections
     from autollmresearch.benchmark.runner import run_benchmark
     from autollmresearch.errors import InvalidSettings
     from autollmresearch.training.ablate import check_run, rl_only, train_without, untrained, without
@@ -70,12 +72,12 @@ def run_ablate(args: argparse.Namespace) -> int:
     if "," in str(out):
         raise InvalidSettings(f"--out must hold no comma, which ends the path of an agent; found {out}")
     check_run(recipe, run)
-    whole = Row(WHOLE, f"agent:{run / 'reinforce' / CHECKPOINT}")
+    whole = Row(WHOLE, alone(run / "reinforce" / CHECKPOINT, recipe.agent))
     references = [Row(name, name) for name in REFERENCES]
     settings = read_targets(args, (whole.method, *REFERENCES))
     tasks = ablation.target_tasks(settings, settings.resolve()[1]) if args.only != "parts" else {}
-    for task in tasks:  # what cannot be done is said before hours of training, not after
-        without(recipe, task)
+    # What cannot be done is said before hours of training, not after.
+    changed = {task: without(recipe, task, args.task_epochs) for task in tasks}
 
     def measure(name: str, methods: list[str], suites: tuple[str, ...] = settings.suites) -> pd.DataFrame:
         chosen = replace(settings, methods=tuple(methods), suites=suites)
@@ -93,13 +95,13 @@ def run_ablate(args: argparse.Namespace) -> int:
             "RL only": rl_only(recipe, run, out / "rl-only", progress=progress),
             WHOLE: run / "reinforce" / CHECKPOINT,
         }
-        rows = ablation.part_rows(checkpoints, recipe.style)
+        rows = ablation.part_rows(checkpoints, recipe.agent)
         frame = pd.concat([known, measure("parts", [r.method for r in rows if r.method != whole.method])])
         parts = sections(frame, [*rows, *references])
         groups = sections(frame, [*rows, *references], by=("suite", "task"))
     for task, suites in tasks.items():
-        checkpoint = train_without(recipe, task, run, out / f"without-{task}", progress=progress)
-        row = Row(f"trained without {task}", f"agent:{checkpoint}")
+        checkpoint = train_without(changed[task], run, out / f"without-{task}", progress=progress)
+        row = Row(f"trained without {task}", alone(checkpoint, recipe.agent))
         frame = pd.concat([known, measure(f"without-{task}", [row.method], suites)])
         left_out += sections(frame[frame["task"] == task], [row, whole, *references], by=("task",))
     data, tables = ablation.write_ablation(out, settings, parts, groups, left_out)

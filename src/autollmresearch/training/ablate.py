@@ -68,8 +68,11 @@ def rl_only(recipe: Recipe, run: Path, out: Path, *, progress: bool = True) -> P
     return out / "reinforce" / CHECKPOINT
 
 
-def without(recipe: Recipe, task: str) -> Recipe:
+def without(recipe: Recipe, task: str, epochs: float | None = None) -> Recipe:
     """The recipe without a task: its landscapes are not learned from, its experiments are no targets.
+
+    Args:
+        epochs: passes of the prior over its rows; None: as many as the recipe's.
 
     Raises:
         InvalidRecipe: nothing would be left.
@@ -81,19 +84,19 @@ def without(recipe: Recipe, task: str) -> Recipe:
     left_out = kinds & {*recipe.prior.leave_out, task}
     if not chosen or left_out == kinds:
         raise InvalidRecipe(f"without {task} the recipe has nothing to train on; choose --only parts, or train on more")
+    sft = recipe.prior.sft if epochs is None else replace(recipe.prior.sft, epochs=epochs)
     return replace(
         recipe,
-        prior=replace(recipe.prior, leave_out=tuple(sorted(left_out))),
+        prior=replace(recipe.prior, leave_out=tuple(sorted(left_out)), sft=sft),
         curate=replace(settings, targets=chosen),
     )
 
 
-def train_without(recipe: Recipe, task: str, run: Path, out: Path, *, progress: bool = True) -> Path:
-    """An agent that was trained on the other tasks alone, over all steps; returns its checkpoint.
+def train_without(changed: Recipe, run: Path, out: Path, *, progress: bool = True) -> Path:
+    """An agent that was trained on the other tasks alone (`without`), over all steps; returns its checkpoint.
 
     It shares rows and tokenizer with the run: the tokenizer knows the task's words, the model has seen nothing of it.
     """
-    changed = without(recipe, task)
     prior(changed, out, rows_of=run, progress=progress)
     for step in (curate, simulate, distill, reinforce):
         step(changed, out, progress=progress)

@@ -20,6 +20,7 @@ from autollmresearch.benchmark.ablation import (
 from autollmresearch.benchmark.metrics import bootstrap_interval
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.dialogue import Style
+from autollmresearch.policies.causal_lm import AgentSettings
 from llmconfig_gym.suite import Suite
 
 ROWS = [Row(WHOLE, "agent:a", 0.035), Row("distilled only", "agent:b", 0.144), Row("copy", "copy")]
@@ -102,7 +103,7 @@ def test_tables_show_budgets_intervals_and_what_the_paper_reports(frame: pd.Data
     ],
 )
 def test_only_what_was_read_is_switched_off(style: Style, expected: dict[str, str]) -> None:
-    rows = part_rows({"prior": Path("p"), WHOLE: Path("w")}, style)
+    rows = part_rows({"prior": Path("p"), WHOLE: Path("w")}, AgentSettings(style))
     assert rows[:2] == [Row("prior", "agent:p"), Row(WHOLE, "agent:w", 0.035)]
     assert {r.name: r.method for r in rows[2:]} == {f"{WHOLE}, {k}": f"agent:w{v}" for k, v in expected.items()}
 
@@ -112,3 +113,12 @@ def test_tasks_of_targets_and_the_suites_that_have_them(toy: Suite) -> None:
     mixtures = Suite.of("toy", toy.card, [toy.experiment(s.id) for s in toy.summaries if s.task == "mixture"])
     found = target_tasks(settings, [toy, mixtures])
     assert found == {"pretraining": ("a",), "mixture": ("a", "b"), "architecture": ("a",)}
+
+
+def test_an_agent_that_trusts_is_measured_without_and_once_with() -> None:
+    agent = AgentSettings(Style(evidence=True), score=True, trust=0.5)
+    methods = {r.name: r.method for r in part_rows({"prior": Path("p"), WHOLE: Path("w")}, agent)}
+    assert methods.pop(f"{WHOLE}, with the analyst's worlds") == "agent:w"
+    assert methods["prior"] == "agent:p,trust=0"
+    assert methods[f"{WHOLE}, no evidence"] == "agent:w,trust=0,evidence=0"
+    assert all(",trust=0" in m for m in methods.values())

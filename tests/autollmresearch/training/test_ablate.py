@@ -191,6 +191,7 @@ def test_without_the_only_task_there_is_nothing(ablated: Ablated) -> None:
     recipe = read_recipe(ablated.recipe)
     assert without(recipe, "mixture").prior.learned.kinds == {"pretraining": 1.0}
     assert without(recipe, "architecture").prior == recipe.prior
+    assert without(recipe, "architecture", 0.25).prior.sft == replace(recipe.prior.sft, epochs=0.25)
     pretraining = without(recipe, "mixture")
     with pytest.raises(InvalidRecipe, match="without pretraining the recipe has nothing to train on; choose --only"):
         without(pretraining, "pretraining")
