@@ -83,7 +83,7 @@ def _episode(agent: CausalLMPolicy, experiment: Experiment, problem: Problem, tu
     for _ in range(turns):
         past, new, _ = agent._read(state)
         possible = answers(state, agent.settings.style, agent.chat.words)
-        share = shares(logprobs(agent.model, [*past, *new], possible.ids))
+        share = shares(possible.ids, logprobs(agent.model, [*past, *new], possible.ids))
         rows = [int(possible.rows[choose(state, possible.rows, share, trust)[0]]) for trust in TRUSTS]
         result.append(experiment.regret(np.minimum(best, losses[rows])).tolist())
         row = int(proposals(believed(Known(problem, state.trials)), problem.budget - len(state.trials))[0])

@@ -183,7 +183,7 @@ class CausalLMPolicy:
             return Proposal("", prompt=prompt)  # no room left: a missing turn
         of_each = logprobs(self.model, [*past, *new], said)
         trust = self.settings.trust if self.settings.style.evidence else 0.0
-        first, chance = choose(state, possible.rows, shares(of_each), trust)
+        first, chance = choose(state, possible.rows, shares(said, of_each), trust)
         order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
         pool = state.problem.pool
         return Proposal(

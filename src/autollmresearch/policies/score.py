@@ -1,9 +1,9 @@
 """Score: what a model thinks of every answer that it could give, instead of the one it would write.
 
 Every legal, untried configuration is put into words with the thought that belongs to it (thoughts.py), and the model
-says how likely it is to write just these words. Their shares are its probabilities of being best: an agent that was
-taught by an expert learned how often each answer is the expert's. So no proposal is ever illegal or repeated, and the
-answer reasons as the agent was taught to.
+says how likely it is to write just these words, if it may write no others. Their shares are its probabilities of being
+best: an agent that was taught by an expert learned how often each answer is the expert's. So no proposal is ever
+illegal or repeated, and the answer reasons as the agent was taught to.
 
 The analyst's possible worlds (evidence/posterior.py) may have a say beside the model: `choose` weighs each world by
 what the model thinks of the configuration that is best in it, and gives the answer that is expected to lose least.
@@ -68,9 +68,31 @@ def answers(state: State, style: Style, words: Callable[[str], list[int]]) -> An
     return Answers(rows[:fit], texts[:fit], ids[:fit])
 
 
-def shares(logprobs: Sequence[Sequence[float]]) -> FloatArray:
-    """[n] probabilities from the log-probabilities of the tokens of n answers, which exclude one another."""
-    return _softmax(np.array([sum(row) for row in logprobs]))
+def shares(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[float]]) -> FloatArray:
+    """[n] the probability of each of n different answers, if the model could write only these.
+
+    After any beginning the model's probabilities are shared among the tokens with which one of the answers goes on, as
+    in constrained decoding. So where only one way is left, as in the configuration of a candidate that the thought has
+    named, nothing is lost to the numbers that the model might have got wrong.
+
+    Args:
+        ids: tokens of each answer, none empty; none is the beginning of another.
+        logprobs: of each token, given what stands before it.
+    """
+    nodes: dict[tuple[int, int], int] = {}  # (node, token) -> the node after it; 0 is the beginning
+    ways: list[dict[int, float]] = [{}]  # for each node the log-probabilities of the tokens that may follow
+    paths = []
+    for tokens, values in zip(ids, logprobs, strict=True):
+        path = [0]
+        for token, value in zip(tokens, values, strict=True):
+            ways[path[-1]][token] = value
+            after = nodes.setdefault((path[-1], token), len(ways))
+            if after == len(ways):
+                ways.append({})
+            path.append(after)
+        paths.append(path)
+    lost = [float(np.logaddexp.reduce([*way.values()])) if way else 0.0 for way in ways]
+    return _softmax(np.array([sum(v) - sum(lost[n] for n in p) for v, p in zip(logprobs, paths, strict=True)]))
 
 
 def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: float) -> tuple[int, FloatArray]:

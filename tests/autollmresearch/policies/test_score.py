@@ -68,9 +68,13 @@ def test_answers_that_are_the_same_or_begin_alike(agent: CausalLMPolicy) -> None
             assert a == pytest.approx(b, abs=1e-5)
 
 
-def test_shares() -> None:
-    assert shares([[np.log(0.1), np.log(0.5)], [np.log(0.15)]]) == pytest.approx([0.25, 0.75])
-    assert shares([[-2000.0], [-2000.0]]) == pytest.approx([0.5, 0.5]), "very unlikely answers have shares, too"
+def test_shares_are_those_of_a_model_that_may_write_only_these() -> None:
+    log = np.log
+    ids = [[1, 2, 9], [1, 3, 9], [4, 5, 9]]
+    logs = [[log(0.3), log(0.02), log(0.5)], [log(0.3), log(0.06), log(0.1)], [log(0.1), log(1e-4), log(0.9)]]
+    assert shares(ids, logs) == pytest.approx([0.75 * 0.25, 0.75 * 0.75, 0.25]), "only 1 or 4, then only 2 or 3"
+    assert shares([[1], [2]], [[-2000.0], [-2000.0]]) == pytest.approx([0.5, 0.5]), "of very unlikely answers, too"
+    assert shares([[7, 8]], [[-3.0, -5.0]]) == pytest.approx([1])
 
 
 def test_the_model_and_the_analysts_worlds_are_pooled(target: Experiment, problem: Problem) -> None:
@@ -137,7 +141,7 @@ def test_the_likeliest_is_given_with_the_thought_that_belongs_to_it(agent: Causa
     said = agent.propose([state])[0]
     possible = answers(state, STYLE, agent.chat.words)
     past, new, _ = agent._read(state)
-    share = shares(logprobs(agent.model, past + new, possible.ids))
+    share = shares(possible.ids, logprobs(agent.model, past + new, possible.ids))
     best = problem.pool.config(int(possible.rows[share.argmax()]))
     assert said.config == action(best, thought(state, best, STYLE))
     assert said.reasoning == thought(state, best, STYLE)
