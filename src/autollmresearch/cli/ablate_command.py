@@ -49,6 +49,8 @@ def register(commands: Commands) -> None:
     add_targets(p, protocols="full,metered:10", budget=5, seeds=5)
     p.add_argument("--only", choices=("parts", "tasks"), help="one of the two tables (both)")
     p.add_argument("--task-epochs", type=float, metavar="E", help="passes of priors without a task (the recipe's)")
+    steps = ("prior", "distill", "reinforce")
+    p.add_argument("--task-until", choices=steps, default="reinforce", help="last step of agents without a task")
     add_progress(p)
     add_format(p)
     hint = "What was finished is kept: run the same command again to go on."
@@ -72,6 +74,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     if "," in str(out):
         raise InvalidSettings(f"--out must hold no comma, which ends the path of an agent; found {out}")
     check_run(recipe, run)
+    until = "" if args.task_until == "reinforce" else f", until {args.task_until}"
     whole = Row(WHOLE, alone(run / "reinforce" / CHECKPOINT, recipe.agent))
     references = [Row(name, name) for name in REFERENCES]
     settings = read_targets(args, (whole.method, *REFERENCES))
@@ -100,8 +103,8 @@ def run_ablate(args: argparse.Namespace) -> int:
         parts = sections(frame, [*rows, *references])
         groups = sections(frame, [*rows, *references], by=("suite", "task"))
     for task, suites in tasks.items():
-        checkpoint = train_without(changed[task], run, out / f"without-{task}", progress=progress)
-        row = Row(f"trained without {task}", alone(checkpoint, recipe.agent))
+        checkpoint = train_without(changed[task], run, out / f"without-{task}", args.task_until, progress=progress)
+        row = Row(f"trained without {task}{until}", alone(checkpoint, recipe.agent))
         frame = pd.concat([known, measure(f"without-{task}", [row.method], suites)])
         left_out += sections(frame[frame["task"] == task], [row, whole, *references], by=("task",))
     data, tables = ablation.write_ablation(out, settings, parts, groups, left_out)

@@ -8,7 +8,7 @@ Weights are read from safetensors only, and no code that a checkpoint brings is 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -20,7 +20,7 @@ from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policies.score import answers, choose, logprobs, shares
+from autollmresearch.policies.score import answers, choose, draw, logprobs, shares
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.description import require
 from llmconfig_gym.files import write_text
@@ -86,7 +86,8 @@ class CausalLMPolicy:
         model: a transformers causal language model; the policy leaves its mode as it is (use it in evaluation mode).
         tokenizer: with a chat template.
         settings: how it is asked.
-        temperature: of what it writes; 0 takes the most likely token each time. Nothing is written where it scores.
+        temperature: of what it writes; 0 takes the most likely token each time. Where it scores: of the answer that is
+            drawn; 0 gives the best.
     """
 
     model: PreTrainedModel
@@ -112,7 +113,8 @@ class CausalLMPolicy:
 
         Args:
             decode: by default what the checkpoint says, or `sample` if a temperature is given.
-            temperature: of `sample` (1); 0 is `greedy`.
+            temperature: of `sample` (1), where 0 is `greedy`; with `score`, answers are drawn from the model's own
+                probabilities at this temperature (0: the best is given).
             device: `cpu`, `cuda`, ...; a GPU where there is one by default.
             options: fields of `AgentSettings` or `Style` to use in place of what the checkpoint says.
 
@@ -126,7 +128,9 @@ class CausalLMPolicy:
             decode = decode or "sample"
         if decode is not None:
             settings = replace(settings, score=decode == "score")
-        heat = (1.0 if temperature is None else temperature) if decode == "sample" else 0.0
+        heat = temperature if temperature is not None else 1.0 if decode == "sample" else 0.0
+        if decode == "greedy":
+            heat = 0.0
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model, tokenizer = load_pretrained(path)
         if device == "cpu" and model.dtype == torch.float16:
@@ -163,37 +167,44 @@ class CausalLMPolicy:
         return proposals
 
     def _scored(self, states: Sequence[State]) -> list[Proposal]:
-        """The likeliest answers. There is no randomness in them: states that know the same share one."""
-        made: dict[object, Proposal] = {}
+        """The best answers, or answers drawn at the temperature. States that know the same are scored once."""
+        made: dict[object, Callable[[State], Proposal]] = {}
         result = []
         for state in states:
             told = tuple((t.kind, repr(t.config), t.value) for t in state.trials)
             key = (id(state.problem), told, tuple(str(p.config) for p in state.proposals), state.hint)
             if key not in made:
-                made[key] = self._likeliest(state)
-            result.append(made[key])
+                made[key] = self._score(state)
+            result.append(made[key](state))
         return result
 
-    def _likeliest(self, state: State) -> Proposal:
-        """The best of all answers that are legal and were not given yet, as `choose` says."""
+    def _score(self, state: State) -> Callable[[State], Proposal]:
+        """Weigh all answers that are legal and were not given yet; the result gives one of them."""
         past, new, prompt = self._read(state)
         possible = answers(state, self.settings.style, self.chat.words)
-        said = possible.ids
-        if len(past) + len(new) + max(map(len, said)) > self.settings.context:
-            return Proposal("", prompt=prompt)  # no room left: a missing turn
-        of_each = logprobs(self.model, [*past, *new], said)
-        trust = self.settings.trust if self.settings.style.evidence else 0.0
-        first, chance = choose(state, possible.rows, shares(said, of_each), trust)
+        if len(past) + len(new) + max(map(len, possible.ids)) > self.settings.context:
+            return lambda state: Proposal("", prompt=prompt)  # no room left: a missing turn
+        of_each = logprobs(self.model, [*past, *new], possible.ids)
+        chance = share = shares(possible.ids, of_each)
+        if self.temperature == 0:
+            trust = self.settings.trust if self.settings.style.evidence else 0.0
+            best, chance = choose(state, possible.rows, share, trust)
         order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
         pool = state.problem.pool
-        return Proposal(
-            possible.texts[first],
-            reasoning(possible.texts[first]),
-            prompt=prompt,
-            tokens=Tokens(tuple(new), tuple(said[first]), tuple(of_each[first])),
-            usage=Usage(len(new), len(said[first])),
-            candidates=tuple(Candidate(pool.config(int(possible.rows[i])), float(chance[i])) for i in order),
-        )
+        shown = tuple(Candidate(pool.config(int(possible.rows[i])), float(chance[i])) for i in order)
+
+        def give(state: State) -> Proposal:
+            i = best if self.temperature == 0 else draw(share, self.temperature, state.rng())
+            return Proposal(
+                possible.texts[i],
+                reasoning(possible.texts[i]),
+                prompt=prompt,
+                tokens=Tokens(tuple(new), tuple(possible.ids[i]), tuple(of_each[i])),
+                usage=Usage(len(new), len(possible.ids[i])),
+                candidates=shown,
+            )
+
+        return give
 
     def _read(self, state: State) -> tuple[list[int], list[int], str]:
         """Ids of all that was read and written before, ids of what is new, and what is new as text."""

@@ -35,8 +35,9 @@ MOST = 256
 """Configurations that are put into words at most; of more, those that the analyst expects most of (to an agent without
 its evidence it gives none of its knowledge: any)."""
 
-TOKENS = 8192
-"""Tokens of answers that are scored at most (about a second of one core for two million weights), in the same order."""
+TOKENS = 4096
+"""Tokens of answers that are scored at most, in the same order: about half a second of one core for two million
+weights."""
 
 TOGETHER = 1 << 13
 """Tokens of answers read in one forward pass, padding included: bounds the memory of many long answers."""
@@ -121,6 +122,12 @@ def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: floa
     near = np.flatnonzero(expected <= expected.min() + 1e-12 * (1 + abs(float(expected.min()))))
     first = int(near[np.argmin((weight @ samples)[near])])
     return first, np.bincount(winners, weights=weight, minlength=len(rows)).astype(np.float64)
+
+
+def draw(share: FloatArray, temperature: float, rng: np.random.Generator) -> int:
+    """One of the answers, with probability in proportion to `share ** (1 / temperature)`."""
+    with np.errstate(divide="ignore"):
+        return int(np.argmax(np.log(share) / temperature + rng.gumbel(size=len(share))))
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

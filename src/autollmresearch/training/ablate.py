@@ -92,12 +92,14 @@ def without(recipe: Recipe, task: str, epochs: float | None = None) -> Recipe:
     )
 
 
-def train_without(changed: Recipe, run: Path, out: Path, *, progress: bool = True) -> Path:
-    """An agent that was trained on the other tasks alone (`without`), over all steps; returns its checkpoint.
+def train_without(changed: Recipe, run: Path, out: Path, until: str = "reinforce", *, progress: bool = True) -> Path:
+    """An agent that was trained on the other tasks alone (`without`), up to a step; returns its checkpoint.
 
     It shares rows and tokenizer with the run: the tokenizer knows the task's words, the model has seen nothing of it.
     """
     prior(changed, out, rows_of=run, progress=progress)
     for step in (curate, simulate, distill, reinforce):
+        if until == "prior" or (until == "distill" and step is reinforce):
+            break
         step(changed, out, progress=progress)
-    return out / "reinforce" / CHECKPOINT
+    return out / until / CHECKPOINT

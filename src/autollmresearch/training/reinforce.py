@@ -128,7 +128,7 @@ def reinforce(recipe: Recipe, run: Path, *, start: Path | None = None, progress:
         samples = read_samples(path) if settings.prior_share < 1 else []
 
         def agent(model: Any) -> CausalLMPolicy:
-            return CausalLMPolicy(model, tokenizer, replace(recipe.agent, score=False), settings.temperature)
+            return CausalLMPolicy(model, tokenizer, recipe.agent, settings.temperature)
 
         open_slot = slots(samples, settings, landscapes, recipe.seed)
         train(model, tokenizer, open_slot, agent, settings, out, seed=recipe.seed, progress=progress)

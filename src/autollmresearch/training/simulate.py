@@ -95,7 +95,7 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
         StepProblem: an input is missing, or no sample gave a trajectory.
         LockedExperiment: a sample is on a high experiment.
     """
-    from autollmresearch.policies.causal_lm import CausalLMPolicy
+    from autollmresearch.policies.causal_lm import CausalLMPolicy, Decode
     from autollmresearch.training.step import one_process, run_step, same_agent
 
     one_process("simulate")
@@ -104,7 +104,8 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     def work(out: Path) -> dict[str, Any]:
         samples = read_samples(path)
         same_agent(recipe.agent, checkpoint)
-        policy = CausalLMPolicy.load(str(checkpoint), temperature=recipe.simulate.temperature)
+        decode: Decode = "score" if recipe.agent.score else "sample"
+        policy = CausalLMPolicy.load(str(checkpoint), decode=decode, temperature=recipe.simulate.temperature)
         done = simulate_all(policy, samples, recipe.simulate, out / WORKING, seed=recipe.seed, progress=progress)
         trajectories = [t for s in done for t in s.trajectories]
         if not trajectories:

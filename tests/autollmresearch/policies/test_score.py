@@ -19,7 +19,7 @@ from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
 from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
-from autollmresearch.policies.score import answers, choose, logprobs, shares
+from autollmresearch.policies.score import answers, choose, draw, logprobs, shares
 from autollmresearch.policy import State
 from autollmresearch.thoughts import thought
 from llmconfig_gym.experiment import Experiment
@@ -100,6 +100,19 @@ def test_the_model_and_the_analysts_worlds_are_pooled(target: Experiment, proble
     assert np.isfinite(choose(later, rows, nothing, 0.01)[1]).all(), "best in no world at all"
 
 
+def test_with_a_temperature_answers_are_drawn(agent: CausalLMPolicy, problem: Problem) -> None:
+    drawn = CausalLMPolicy(agent.model, agent.tokenizer, agent.settings, temperature=1.0)
+    said = drawn.propose([State(problem, seed=seed) for seed in range(12)])
+    assert len({p.config for p in said}) > 3
+    assert said == drawn.propose([State(problem, seed=seed) for seed in range(12)]), "by the state's own randomness"
+    assert all(p.tokens and agent.chat.text(p.tokens.wrote) == p.config for p in said)
+    cold = CausalLMPolicy(agent.model, agent.tokenizer, agent.settings, temperature=1e-6)
+    assert cold.propose([State(problem, seed=5)])[0].config == agent.propose([State(problem)])[0].config
+    rng = np.random.default_rng(0)
+    counts = np.bincount([draw(np.array([0.8, 0.2, 0.0]), 0.5, rng) for _ in range(4000)], minlength=3)
+    assert counts / 4000 == pytest.approx([0.64 / 0.68, 0.04 / 0.68, 0.0], abs=0.02)
+
+
 def test_states_that_know_the_same_are_scored_once(
     agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +122,7 @@ def test_states_that_know_the_same_are_scored_once(
         [State(problem, seed=0), State(problem, seed=1), State(problem, hint="Hint: the best is lr 1.0e-3.")]
     )
     assert len(calls) == 2
-    assert one is other
+    assert one == other
     assert told.prompt != one.prompt
 
 
@@ -186,6 +199,7 @@ def test_how_to_decode_is_an_option_and_kept_with_the_checkpoint(agent: CausalLM
     assert loaded() == (True, 0.0)
     assert loaded(decode="greedy") == (False, 0.0)
     assert loaded(decode="sample") == (False, 1.0)
+    assert loaded(decode="score", temperature=0.7) == (True, 0.7)
     assert loaded(decode="sample", temperature=0.7) == (False, 0.7)
     assert loaded(temperature=0.7) == (False, 0.7)
     assert make_policy(f"agent:{tmp_path},decode=score").options == {"decode": "score"}  # type: ignore[attr-defined]
