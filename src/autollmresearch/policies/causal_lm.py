@@ -17,6 +17,7 @@ import numpy as np
 
 from autollmresearch.dialogue import Style, conversation, reasoning
 from autollmresearch.errors import CheckpointProblem
+from autollmresearch.policies.analyst import with_evidence
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
@@ -167,7 +168,7 @@ class CausalLMPolicy:
         order = np.argsort(-share, kind="stable")
         first = int(order[0])
         pool = state.problem.pool
-        return Proposal(
+        proposal = Proposal(
             possible.texts[first],
             reasoning(possible.texts[first]),
             prompt=prompt,
@@ -177,6 +178,8 @@ class CausalLMPolicy:
                 Candidate(pool.config(int(possible.rows[i])), float(share[i])) for i in order[:SHOWN].tolist()
             ),
         )
+        shown = self.settings.style.evidence
+        return with_evidence(proposal, state, int(possible.rows[first])) if shown else proposal
 
     def _read(self, state: State) -> tuple[list[int], list[int], str]:
         """Ids of all that was read and written before, ids of what is new, and what is new as text."""
