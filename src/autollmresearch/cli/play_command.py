@@ -1,4 +1,4 @@
-"""`play` lets one method play one episode and shows it turn by turn: what it reads, thinks and chooses, what comes of it."""
+"""`play` lets a method play one episode and shows it turn by turn: what it reads, thinks and chooses, and what comes."""
 
 from __future__ import annotations
 
