@@ -13,6 +13,7 @@ import torch
 
 from autollmresearch.dialogue import Style, action
 from autollmresearch.episode import run_episodes
+from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
@@ -41,11 +42,11 @@ def agent(tiny_model: Any, tiny_tokenizer: Any) -> CausalLMPolicy:
     return CausalLMPolicy(tiny_model, tiny_tokenizer, AgentSettings(STYLE, context=8000, score=True))
 
 
-@pytest.mark.parametrize("together", [1 << 13, 64])
+@pytest.mark.parametrize("together", [1 << 13, 64, 1])
 def test_log_probabilities_are_those_of_one_pass_over_everything(
     agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
-    monkeypatch.setattr(score, "TOGETHER", together)  # 64: one or two answers at a time
+    monkeypatch.setattr(score, "TOGETHER", together)  # 64: one or two answers at a time; 1: each alone
     past, new, _ = agent._read(State(problem))
     said = [agent.chat.words(text) for text in answers(State(problem), STYLE).texts[:7]]
     assert len({len(s) for s in said}) > 1
@@ -64,6 +65,15 @@ def test_answers_that_are_the_same_or_begin_alike(agent: CausalLMPolicy) -> None
         alone = [logprobs(agent.model, read, [s])[0] for s in said]
         for a, b in zip(logprobs(agent.model, read, said), alone, strict=True):
             assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_a_model_that_sees_through_a_window_cannot_score() -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = MistralConfig(vocab_size=16, num_key_value_heads=1, sliding_window=4, **sizes)
+    with pytest.raises(CheckpointProblem, match="a mistral with a window of attention cannot score"):
+        logprobs(MistralForCausalLM(config).eval(), [1, 2], [[3, 4]])
 
 
 def test_shares() -> None:
