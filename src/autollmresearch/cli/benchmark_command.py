@@ -27,7 +27,7 @@ def register(commands: Commands) -> None:
         "--methods",
         action="append",
         metavar="M,...",
-        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that are no language model)",
+        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that need no path or model)",
     )
     p.add_argument("--budget", type=int, default=10, help="trials on each target (10)")
     p.add_argument("--seeds", type=int, default=10, help="episodes per method and target (10)")

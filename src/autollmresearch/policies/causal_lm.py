@@ -130,7 +130,11 @@ class CausalLMPolicy:
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         """One answer per state, all written together or each scored. Each state draws from its own randomness."""
         if self.settings.score:
-            return [self._likeliest(state) for state in states]
+            made: dict[object, Proposal] = {}  # nothing is drawn: states of one batch that are the same share an answer
+            keys = [(id(s.problem), repr(s.trials), repr(s.proposals), s.hint) for s in states]
+            for key, state in zip(keys, states, strict=True):
+                made[key] = made.get(key) or self._likeliest(state)
+            return [made[key] for key in keys]
         read = [self._read(state) for state in states]
         most, context = self.settings.max_new_tokens, self.settings.context
         room = [min(most, context - len(past) - len(new)) for past, new, _ in read]

@@ -59,6 +59,8 @@ def ship(run: Path, out: Path, *, machine: str, results: str, limits: str, step:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         AgentSettings.load(checkpoint).save(temporary)
+        for path in temporary.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
         size = sum(path.stat().st_size for path in temporary.iterdir())
         if size > MOST:
             raise StepProblem(

@@ -160,7 +160,7 @@ def test_what_is_exported_can_be_learned_from(place: Path, ending: str, capsys: 
         typed(f"tell big {i} {outcome}", capsys)
     out, _ = typed(f"export big --out out{ending} --storage {url}", capsys)
     assert out == f"6 trials of big written to out{ending}\n"
-    data = document(f"suggest --from out{ending} --target N=70B,tokens=2e11 --space space.yaml", capsys)
+    data = document(f"suggest --from out{ending} --target N=70B,tokens=2e11 --space space.yaml --policy copy", capsys)
     assert data["evidence"] == 6
     assert "extrapolating: N 7.0e10 is 10x beyond the largest run, 7.0e9" in data["notes"]
     assert any("1 run of out" in note and "diverged" in note for note in data["notes"])
