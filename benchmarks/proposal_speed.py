@@ -2,10 +2,10 @@
 
     python benchmarks/proposal_speed.py [--policies NAME ...] [--repeats N] [--format table|json]
 
-The study is that of docs/live.md: seven cheap runs, a real learning rate and a grid of batch sizes, so some two thousand
-candidates, of which an agent that scores weighs those the analyst expects most of. Three trials are proposed and told.
-Times are CPU seconds of this process with one thread (other work on the machine does not count), medians of the repeats.
-Imports do not count; reading the model, once per process, stands apart.
+The study is that of docs/live.md: seven cheap runs, a real learning rate and a grid of batch sizes, so some two
+thousand candidates, of which an agent that scores weighs those the analyst expects most of. Three trials are proposed
+and told. Times are CPU seconds of this process with one thread (other work on the machine does not count), medians of
+the repeats. Imports do not count; reading the model, once per process, stands apart.
 """
 
 from __future__ import annotations

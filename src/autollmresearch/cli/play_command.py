@@ -1,4 +1,4 @@
-"""`play` lets a method play one episode and shows it turn by turn: what it reads, thinks and chooses, and what comes."""
+"""`play` lets a method play one episode and shows it as it comes: what it reads, thinks, chooses, and the outcome."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def run_play(args: argparse.Namespace) -> int:
     if args.budget < 1 or args.seed < 0:
         raise InvalidSettings(f"--budget is at least 1 and --seed at least 0, found {args.budget} and {args.seed}")
     name = args.policy or default_policy()
-    policy = make_policy(decoding(name, args.decode) if args.decode else name)
+    if args.decode:
+        name = decoding(name, args.decode)
+    policy = make_policy(name)
     target = load_experiment(args.experiment)
     cheaper = load_suite(args.experiment.rpartition("/")[0]).cheaper(target.id)
     problems = Protocol.parse(args.protocol).problems(target, cheaper, args.budget, [args.seed])

@@ -14,6 +14,7 @@ import torch
 from autollmresearch.dialogue import Style, action
 from autollmresearch.episode import run_episodes
 from autollmresearch.errors import CheckpointProblem
+from autollmresearch.evidence.analyst import fit
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
@@ -21,7 +22,7 @@ from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
 from autollmresearch.policies.score import answers, logprobs, shares
 from autollmresearch.policy import State
 from autollmresearch.thoughts import thought
-from llmconfig_gym.experiment import Experiment
+from llmconfig_gym.experiment import Experiment, Outcome
 from llmconfig_gym.pool import Pool
 
 STYLE = Style(top=2)
@@ -117,9 +118,35 @@ def test_the_likeliest_is_given_with_the_thought_that_belongs_to_it(agent: Causa
     assert said.candidates[0].probability == pytest.approx(share.max())
 
 
-def test_of_a_large_pool_what_the_analyst_expects_most_of(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autollmresearch.evidence.analyst import fit
+def test_with_the_evidence_on_it_says_what_the_analyst_expects_there(agent: CausalLMPolicy, problem: Problem) -> None:
+    outcome = Outcome("measured", problem.pool.config(0), 3.4)
+    told = State(problem, (outcome,))
+    blind = agent.propose([told])[0]
+    assert (blind.mean, blind.sd, blind.trends) == (None, None, "")
+    agent.settings = replace(agent.settings, style=replace(STYLE, evidence=True))
+    said = agent.propose([told])[0]
+    posterior = fit(problem, (outcome,))
+    row, _ = problem.pool.find(said.candidates[0].config)
+    assert said.mean == pytest.approx(posterior.mean[row])
+    assert said.sd == pytest.approx(np.hypot(posterior.sd[row], posterior.noise))
+    assert said.trends.startswith(" ".join(posterior.explanation.sentences))
+    assert said.trends not in said.reasoning, "it would hear as its own thought what it never thought"
 
+
+def test_states_that_are_the_same_are_scored_once(
+    agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    scored = agent._likeliest
+    monkeypatch.setattr(agent, "_likeliest", lambda state: asked.append(state) or scored(state))
+    other = State(problem, (Outcome("measured", problem.pool.config(0), 3.4),))
+    first, second, third = agent.propose([State(problem, seed=0), State(problem, seed=1), other])
+    assert first is second
+    assert len(asked) == 2
+    assert third.prompt != first.prompt
+
+
+def test_of_a_large_pool_what_the_analyst_expects_most_of(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score, "MOST", 5)
     mean = fit(problem).mean
     rows = answers(State(problem), STYLE).rows
