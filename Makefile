@@ -7,8 +7,10 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test check lint types unit clean
 
-# The main job on the embedded suite, offline: a table, and the path of the HTML report.
+# The main job on the embedded suite, offline: one episode as the agent thinks it, then a table of all methods, and the
+# path of the HTML report.
 demo: $(VENV)/.demo
+	$(BIN)/autollmresearch play micro/N98k-D1M --budget 3 --protocol metered:10
 	$(BIN)/autollmresearch benchmark --suite micro --budget 5 --seeds 5 --out demo
 
 # Installs, lints, type-checks, tests.
@@ -31,7 +33,7 @@ $(VENV)/bin/python:
 # torch is asked for exactly as pinned and on its own, so that no resolver picks a larger build of it.
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt $$(grep '^torch==' constraints.txt)
-	$(PIP) install -c constraints.txt -e '.[bench]'
+	$(PIP) install -c constraints.txt -e '.[agent,bench]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo

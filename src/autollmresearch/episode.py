@@ -84,6 +84,7 @@ def run_episodes(
     *,
     prefixes: Sequence[Sequence[Turn]] | None = None,
     hints: Sequence[Hint] | None = None,
+    watch: Callable[[Turn], None] | None = None,
 ) -> list[Trajectory]:
     """One episode per experiment, problem and seed, advancing together turn by turn.
 
@@ -93,6 +94,7 @@ def run_episodes(
     Args:
         prefixes: for each episode, turns of an earlier one that are played again before the policy is asked.
         hints: for each episode, what the policy is shown beside the dialogue before each of its turns.
+        watch: is told of every turn that the policy plays, as it comes.
 
     Raises:
         BrokenPolicy: it returned something else than one `Proposal` per state.
@@ -120,6 +122,8 @@ def run_episodes(
             )
         for i, proposal in zip(running, proposals, strict=True):
             turns[i].append(_play(envs[i], proposal, seconds))
+            if watch is not None:
+                watch(turns[i][-1])
     return [
         Trajectory(env.experiment.id, env.budget, seed, tuple(played))
         for env, seed, played in zip(envs, seeds, turns, strict=True)

@@ -1,8 +1,8 @@
-"""Methods by name: `random`, `tpe:startup=3`, `agent:runs/a/checkpoint`, `endpoint:MODEL,temperature=0.8` -> a policy.
+"""Methods by name: `random`, `tpe:startup=3`, `researcher-mini`, `agent:runs/a`, `endpoint:MODEL` -> a policy.
 
 A name may be followed by options, `name:key=value,key=value`; they are the fields of the policy's dataclass. Language
-models come in two kinds, `agent:PATH` and `endpoint:MODEL`; the path or model is all that stands between the first
-colon and the first comma, so it may hold anything but a comma, and options follow after it.
+models are `researcher-mini`, which is shipped, `agent:PATH` and `endpoint:MODEL`; the path or model is all that stands
+between the first colon and the first comma, so it may hold anything but a comma, and options follow after it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
-from autollmresearch.policies.named import MODELS, make_model
+from autollmresearch.policies.named import MINI, MODELS, make_model
 from autollmresearch.policy import Policy
 
 METHODS: Mapping[str, Callable[..., Policy]] = {
@@ -36,11 +36,11 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
 
 DEFAULT = (
     *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
-    *("pooled-quadratic", "analyst"),
+    *("pooled-quadratic", "analyst", MINI),
 )
 """The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
 
-KNOWN = (*METHODS, *(f"{name}:{model.argument}" for name, model in MODELS.items()))
+KNOWN = (*METHODS, *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()))
 
 
 def split_methods(text: str) -> list[str]:

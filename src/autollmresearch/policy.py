@@ -70,6 +70,8 @@ class Proposal:
         tokens: the same and its answer as token ids, where the policy works on them.
         usage: what it is billed for.
         candidates: the likeliest to be best, most likely first, where the policy weighs all.
+        trends: what the analyst sees and what it doubts, for people, beside a language model's own thought; the model
+            hears its thought alone again.
     """
 
     config: Config | str
@@ -80,6 +82,7 @@ class Proposal:
     tokens: Tokens | None = field(default=None, kw_only=True)
     usage: Usage = field(default=Usage(), kw_only=True)
     candidates: tuple[Candidate, ...] = field(default=(), kw_only=True)
+    trends: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

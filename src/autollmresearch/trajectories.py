@@ -13,7 +13,7 @@ from typing import Any
 
 from autollmresearch.episode import Trajectory, Turn
 from autollmresearch.errors import TrajectoryProblem
-from autollmresearch.policy import Proposal, Tokens, Usage
+from autollmresearch.policy import Candidate, Proposal, Tokens, Usage
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.files import append_lines, read_lines
 from llmconfig_gym.parameter import shown
@@ -67,6 +67,8 @@ def _turn_to_dict(turn: Turn) -> dict[str, Any]:
     data |= {"outcome": turn.outcome.to_dict(), "reward": turn.reward, "seconds": round(turn.seconds, 6)}
     if proposal.usage != Usage():
         data["usage"] = {"read": proposal.usage.read, "wrote": proposal.usage.wrote, "cost": proposal.usage.cost}
+    if proposal.candidates:
+        data["candidates"] = [c.to_dict() for c in proposal.candidates]
     if (tokens := proposal.tokens) is not None:
         data["tokens"] = {"read": tokens.read, "wrote": tokens.wrote, "logprobs": tokens.logprobs}
     return data
@@ -83,6 +85,7 @@ def _turn_from_dict(data: dict[str, Any]) -> Turn:
         prompt=str(data["read"]),
         tokens=Tokens(*(tuple(tokens[k]) for k in ("read", "wrote", "logprobs"))) if tokens else None,
         usage=Usage(**data.get("usage", {})),
+        candidates=tuple(Candidate(c["config"], c["probability"]) for c in data.get("candidates", ())),
     )
     return Turn(proposal, Outcome(**data["outcome"]), float(data["reward"]), float(data["seconds"]))
 

@@ -1,5 +1,6 @@
 """Small synthetic suites: a moving optimum with holes, a mixture pool that is maximised, a space of mixed kinds."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -348,4 +349,16 @@ def checkpoint(tiny_model: Any, tiny_tokenizer: Any, tmp_path_factory: pytest.Te
     tiny_model.save_pretrained(path)
     tiny_tokenizer.save_pretrained(path)
     AgentSettings(Style(top=2), max_new_tokens=16, context=8000).save(path)
+    return path
+
+
+@pytest.fixture
+def shipped(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny agent that scores and is shown the evidence, in place of the one that is shipped."""
+    from autollmresearch.dialogue import Style
+    from autollmresearch.policies.causal_lm import AgentSettings
+
+    path = Path(shutil.copytree(checkpoint, tmp_path / "shipped"))
+    AgentSettings(Style(top=2, evidence=True, trends=False), context=8000, score=True).save(path)
+    monkeypatch.setattr("autollmresearch.policies.named.SHIPPED", path)
     return path

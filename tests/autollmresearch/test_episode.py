@@ -149,3 +149,15 @@ def test_time_is_that_of_the_policy(targets: Mapping[str, Experiment], problem_o
     e = targets["mixture"]
     turns = run_episodes(make_policy("random"), [e], [problem_of(e, budget=2)], [0])[0].turns
     assert all(t.seconds > 0 for t in turns)
+
+
+def test_turns_are_told_as_they_come_but_not_those_of_a_prefix(
+    line: Callable[..., Experiment], lonely: Callable[..., Problem], scripted: Callable[..., Policy]
+) -> None:
+    e, policy = line([3.0, 2.0, 1.0]), scripted({"x": 1}, {"x": 2}, {"x": 3})
+    seen: list[Any] = []
+    (whole,) = run_episodes(policy, [e], [lonely(e, 3)], [0], watch=seen.append)
+    assert tuple(seen) == whole.turns
+    seen.clear()
+    (again,) = run_episodes(policy, [e], [lonely(e, 3)], [0], prefixes=[whole.turns[:2]], watch=seen.append)
+    assert tuple(seen) == again.turns[2:]

@@ -14,7 +14,7 @@ from autollmresearch.errors import UnknownMethod
 from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
-KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, agent:PATH, endpoint:MODEL"
+KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, researcher-mini, agent:PATH, endpoint:MODEL"
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,9 @@ def test_the_default_methods_are_those_of_the_benchmark() -> None:
         "pooled-gp",
         "pooled-quadratic",
         "analyst",
+        "researcher-mini",
     }
-    assert {name.partition(":")[0] for name in DEFAULT} == set(METHODS)
+    assert {name.partition(":")[0] for name in DEFAULT} == {*METHODS, "researcher-mini"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from autollmresearch.episode import Trajectory, Turn, run_episodes
 from autollmresearch.errors import TrajectoryProblem
 from autollmresearch.evidence.records import Problem
-from autollmresearch.policy import Policy, Proposal, Tokens, Usage
+from autollmresearch.policy import Candidate, Policy, Proposal, Tokens, Usage
 from autollmresearch.trajectories import append_trajectories, read_trajectories
 from llmconfig_gym.experiment import Experiment, Outcome
 
@@ -25,10 +25,13 @@ def played(
     return run_episodes(scripted({"x": 2}, "nothing", {"x": 2}, object()), [e], [lonely(e, 4)], [7])[0]
 
 
+LIKELY = (Candidate({"x": 1}, 0.75), Candidate({"x": 2}, 0.25))
+
+
 def spoken(seed: int) -> Trajectory:
     tokens = Tokens((1, 2, 3), (4, 5), (-0.5, -0.25))
     words = "<think>because</think><config>{}</config>"
-    said = Proposal(words, "because", prompt="Task", tokens=tokens, usage=Usage(3, 2, 0.5))
+    said = Proposal(words, "because", prompt="Task", tokens=tokens, usage=Usage(3, 2, 0.5), candidates=LIKELY)
     silent = Proposal("", prompt="Read on")
     turns = (
         Turn(said, Outcome("measured", {"x": 1}, 2.0, {"kl": 0.1}), 0.5, 0.25),

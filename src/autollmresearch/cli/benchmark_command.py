@@ -28,7 +28,7 @@ def register(commands: Commands) -> None:
         "--methods",
         action="append",
         metavar="M,...",
-        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that are no language model)",
+        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that need no path or model)",
     )
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results, settings and report go")
     add_progress(p)

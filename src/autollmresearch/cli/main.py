@@ -1,5 +1,5 @@
 """The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report |
-train | ablate | show`."""
+play | train | ablate | show`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from autollmresearch.cli import (
     ablate_command,
     benchmark_command,
+    play_command,
     run_command,
     show_command,
     study_commands,
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
   autollmresearch benchmark --out runs/micro
   autollmresearch benchmark --suite steplaw --protocol full,metered:10 --methods random,copy,pooled-gp --out runs/s
   autollmresearch report runs/micro
+  autollmresearch play micro/N98k-D1M --protocol metered:10
   autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
   autollmresearch ablate --recipe recipes/cpu-smoke.yaml --run runs/smoke --out runs/smoke-ablation --only parts
   autollmresearch show runs/smoke/simulate/trajectories.jsonl
@@ -50,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     study_commands.register(commands)
     run_command.register(commands)
     benchmark_command.register(commands)
+    play_command.register(commands)
     train_command.register(commands)
     ablate_command.register(commands)
     show_command.register(commands)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from autollmresearch.cli.study_commands import add_decode
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
 from llmconfig_gym.text import number, value_text
 
@@ -26,6 +27,7 @@ def register(commands: Commands) -> None:
     )
     p.add_argument("settings", type=Path, metavar="YAML", help="what to run")
     p.add_argument("--policy", metavar="NAME", help="who proposes, in place of the file's")
+    add_decode(p)
     add_progress(p)
     add_format(p)
     hint = "Nothing is lost: run the same command again to go on."
@@ -37,7 +39,7 @@ def run_run(args: argparse.Namespace) -> int:
     from autollmresearch.live.runner import run_study
     from autollmresearch.live.settings import read_settings
 
-    settings = read_settings(args.settings, policy=args.policy)
+    settings = read_settings(args.settings, policy=args.policy, decode=args.decode)
     progress = Console() if args.progress else Quiet()
     study = run_study(settings, progress)
     trials = study.trials()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llmconfig_gym.cli.common import Commands, add_format, print_json
 
 if TYPE_CHECKING:
-    from autollmresearch.episode import Trajectory, Turn
+    from autollmresearch.episode import Turn
 
 EPILOG = """example:
   autollmresearch show runs/smoke/simulate/trajectories.jsonl
@@ -49,14 +49,20 @@ def run_show(args: argparse.Namespace) -> int:
         f"seed {trajectory.seed}, reward {trajectory.reward:.3f}"
     )
     for number, turn in enumerate(trajectory.turns, start=1):
-        print(f"\n--- trial {number} of {trajectory.budget} ---")
-        for label, text in _parts(turn, trajectory):
-            print(_block(label, text))
+        print_turn(turn, number, trajectory.budget)
     return 0
 
 
-def _parts(turn: Turn, trajectory: Trajectory) -> list[tuple[str, str]]:
+def print_turn(turn: Turn, number: int, budget: int) -> None:
+    """What was read, thought and chosen in one trial, and what came of it."""
+    print(f"\n--- trial {number} of {budget} ---")
+    for label, text in _parts(turn, budget):
+        print(_block(label, text))
+
+
+def _parts(turn: Turn, budget: int) -> list[tuple[str, str]]:
     """What is said of one turn, with what each piece is."""
+    from autollmresearch.cli.suggest_command import percent
     from autollmresearch.dialogue import CLOSE, values
 
     proposal, outcome = turn.proposal, turn.outcome
@@ -65,13 +71,14 @@ def _parts(turn: Turn, trajectory: Trajectory) -> list[tuple[str, str]]:
     else:
         chosen = values(proposal.config)
     parts = [("read", proposal.prompt), ("thought", proposal.reasoning), ("chose", chosen)]
+    parts += [("best", "\n".join(f"{percent(c.probability)} {values(c.config)}" for c in proposal.candidates))]
     told = f"{outcome.kind} {outcome.value:.5g}" if outcome.value is not None else outcome.kind
     if outcome.kind == "snapped" and outcome.config is not None:
         told += f" at {values(outcome.config)}"
     details = ", ".join(f"{k} {v:.4g}" for k, v in outcome.details.items())
     told += f" ({details})" if details else ""
     told += f": {outcome.message}" if outcome.message and outcome.value is None else ""
-    parts += [("outcome", told), ("reward", f"{turn.reward:.3f} of {1 / trajectory.budget:.3f}")]
+    parts += [("outcome", told), ("reward", f"{turn.reward:.3f} of {1 / budget:.3f}")]
     return [(label, text) for label, text in parts if text]
 
 

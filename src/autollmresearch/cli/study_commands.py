@@ -60,6 +60,12 @@ def add_storage(p: argparse.ArgumentParser) -> None:
     p.add_argument("--storage", metavar="URL", help=f"where studies are kept ({DEFAULT_STORAGE})")
 
 
+def add_decode(p: argparse.ArgumentParser) -> None:
+    """The `--decode` of every command that asks an agent."""
+    how = "how an agent answers: the likeliest of all legal answers, words it draws, or its likeliest words"
+    p.add_argument("--decode", choices=("score", "sample", "greedy"), help=f"{how} (what its checkpoint says)")
+
+
 def _open(args: argparse.Namespace) -> LiveStudy:
     """The study that is meant: by name, or by the directory in which it is run."""
     from autollmresearch.live.settings import SETTINGS, read_saved

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.cli.study_commands import DEFAULT_STORAGE, add_storage, expected_text
+from autollmresearch.cli.study_commands import DEFAULT_STORAGE, add_decode, add_storage, expected_text
 from llmconfig_gym.cli.common import Commands, add_format, print_json
 from llmconfig_gym.text import value_text
 
@@ -53,7 +53,8 @@ def register(commands: Commands) -> None:
     p.add_argument("--study", metavar="NAME", help="keep the trial in a study of this name")
     add_storage(p)
     p.add_argument("--another", action="store_true", help="open another trial though one is open")
-    p.add_argument("--policy", metavar="NAME", help="who proposes, a method of `benchmark` (analyst)")
+    p.add_argument("--policy", metavar="NAME", help="who proposes, a method of `benchmark` (researcher-mini)")
+    add_decode(p)
     p.add_argument("--seed", type=int, help="of the policy's own randomness (0)")
     add_format(p)
     p.set_defaults(run=run_suggest)
@@ -63,9 +64,11 @@ def run_suggest(args: argparse.Namespace) -> int:
     from autollmresearch.errors import InvalidSettings
     from autollmresearch.live.ask import Question, make_spec
     from autollmresearch.live.propose import propose
+    from autollmresearch.policies.named import decoding, default_policy
 
+    policy = decoding(args.policy or default_policy(), args.decode) if args.decode else args.policy
     question = Question(
-        args.source, args.target, args.space, args.metric, args.direction, args.budget, args.policy, args.seed
+        args.source, args.target, args.space, args.metric, args.direction, args.budget, policy, args.seed
     )
     if args.study is not None and not args.study.strip():
         raise InvalidSettings("--study needs a name, such as --study big")
@@ -92,7 +95,7 @@ def run_suggest(args: argparse.Namespace) -> int:
 def _argv(args: argparse.Namespace) -> list[str]:
     """The command as it was given, without its format."""
     said = {"--from": args.source, "--target": args.target, "--space": args.space, "--budget": args.budget}
-    said |= {"--metric": args.metric, "--policy": args.policy, "--seed": args.seed}
+    said |= {"--metric": args.metric, "--policy": args.policy, "--decode": args.decode, "--seed": args.seed}
     argv = ["suggest"]
     for option, value in said.items():
         argv += [] if value is None else [option, str(value)]
@@ -156,6 +159,7 @@ def _document(spec: Spec, config: Config, proposal: Proposal | LiveTrial, notes:
     return {
         "config": dict(config),
         "reasoning": proposal.reasoning,
+        "trends": proposal.trends,
         "expected": proposal.mean,
         "expected_sd": proposal.sd,
         "candidates": [c.to_dict() for c in proposal.candidates],
@@ -180,22 +184,23 @@ def _print_proposal(spec: Spec, config: Config, proposal: Proposal | LiveTrial) 
     width = max(map(len, config))
     for name, value in config.items():
         print(f"  {name:<{width}}  {_exact(value)}")
-    first, *others = sentences(proposal.reasoning) or ["no reason given"]
-    print(f"\nwhy:      {first}")
-    for sentence in others:
-        print(f"          {sentence}")
+    print()
+    for label, text in (("why:", proposal.reasoning or "no reason given"), ("trends:", proposal.trends)):
+        for i, sentence in enumerate(sentences(text)):
+            print(f"{'' if i else label:<9} {sentence}")
     print(f"by:       {spec.policy}")
     print(f"expected: {expected_text(spec, proposal.mean, proposal.sd)}")
     for i, c in enumerate(proposal.candidates):
-        print(f"{'best:' if i == 0 else '':<9} {_percent(c.probability)} {values(c.config)}")
+        print(f"{'best:' if i == 0 else '':<9} {percent(c.probability)} {values(c.config)}")
     known = sum(len(r.losses) for r in spec.cheaper)
     where = f" of {spec.source}" if spec.source else ""
     scales = f" at {len(spec.cheaper)} scale{'s' if len(spec.cheaper) != 1 else ''}" if known else ""
     print(f"from:     {known} cheaper runs{where}{scales}, for {spec.fidelity.text()}")
 
 
-def _percent(probability: float) -> str:
-    return "< 1 %" if probability < 0.01 else f"{100 * probability:3.0f} %"
+def percent(probability: float) -> str:
+    """A probability as it is printed, all of one width."""
+    return " <1 %" if probability < 0.01 else f"{100 * probability:3.0f} %"
 
 
 def _exact(value: Any) -> str:

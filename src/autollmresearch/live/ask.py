@@ -7,11 +7,11 @@ from pathlib import Path
 
 from autollmresearch.errors import InvalidSettings, StudyProblem
 from autollmresearch.live.fidelity import fidelity_of
-from autollmresearch.live.propose import DEFAULT_POLICY
 from autollmresearch.live.runs_file import Evidence, read_evidence
 from autollmresearch.live.spec import Spec, digest
 from autollmresearch.live.target import parse_target
 from autollmresearch.methods import make_policy
+from autollmresearch.policies.named import default_policy, fallback
 from llmconfig_gym.description import parse_space, read_yaml
 from llmconfig_gym.errors import GymError, InvalidDescription
 from llmconfig_gym.experiment import Direction, Metric
@@ -58,7 +58,7 @@ def make_spec(q: Question) -> tuple[Spec, tuple[str, ...]]:
     budget = DEFAULT_BUDGET if q.budget is None else q.budget
     if budget < 1:
         raise InvalidSettings(f"--budget must be at least 1, found {budget}")
-    policy = q.policy or DEFAULT_POLICY
+    policy = q.policy or default_policy()
     make_policy(policy)
     target = parse_target(q.target)
     space = None if q.space is None else read_space(q.space)
@@ -79,7 +79,7 @@ def make_spec(q: Question) -> tuple[Spec, tuple[str, ...]]:
         found.clip,
         source,
     )
-    return spec, found.notes
+    return spec, (*found.notes, *(() if q.policy else fallback()))
 
 
 def _without_runs(q: Question, target: dict[str, float | str], space: Space | None) -> Evidence:

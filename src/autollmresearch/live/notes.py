@@ -19,8 +19,9 @@ EXPECTED = "expected"
 EXPECTED_SD = "expected_sd"
 POLICY = "policy"
 CANDIDATES = "candidates"
-"""User attributes of a trial: why it was proposed, the outcome expected (mean and standard deviation), by whom, and
-what was thought likely to be best."""
+TRENDS = "trends"
+"""User attributes of a trial: why it was proposed, the outcome expected (mean and standard deviation), by whom, what
+was thought likely to be best, and the trends behind it."""
 
 NOTE_PART = 2045
 """optuna-dashboard keeps a note in parts of at most this many characters (MySQL's limit on an attribute)."""
@@ -35,6 +36,7 @@ class Explanation:
         reasoning: in words for people.
         mean, sd: the outcome expected, in the study's own direction; None if nothing in particular.
         known: what was known when it was proposed, in a few words.
+        trends: that the analyst sees, where they are not part of the reasoning.
     """
 
     policy: str
@@ -42,6 +44,7 @@ class Explanation:
     mean: float | None = None
     sd: float | None = None
     known: str = ""
+    trends: str = ""
 
     def pessimistic(self, sign: float) -> float | None:
         """The outcome expected, made worse by its standard deviation; `sign` is 1 where smaller is better, else -1."""
@@ -50,6 +53,8 @@ class Explanation:
     def markdown(self) -> str:
         """The note. What a model wrote is shown as text: its `<` cannot become a tag."""
         lines = [html.escape(self.reasoning, quote=False)]
+        if self.trends:
+            lines.append(f"**Trends:** {html.escape(self.trends, quote=False)}")
         if self.mean is not None:
             spread = f" ± {number(self.sd)}" if self.sd is not None else ""
             lines.append(f"**Expected:** {number(self.mean, 5)}{spread}")
@@ -65,6 +70,7 @@ def save_explanation(storage: BaseStorage, study_id: int, trial_id: int, explana
         (REASONING, explanation.reasoning),
         (EXPECTED, explanation.mean),
         (EXPECTED_SD, explanation.sd),
+        (TRENDS, explanation.trends or None),
     ):
         if value is not None:
             storage.set_trial_user_attr(trial_id, key, value)

@@ -23,9 +23,6 @@ from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.text import number
 
-DEFAULT_POLICY = "analyst"
-"""Who proposes when nobody is named."""
-
 PATIENCE = 1.0
 """Seconds within which a process that proposed too late takes its trial back."""
 
@@ -58,12 +55,12 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
         rows = state.untried()
         row = int(state.rng().choice(rows if len(rows) else len(pool)))
         reason = f"{proposal.reasoning} (drawn at random: what was proposed is no configuration: {wrong})".strip()
-        return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=()), pool.config(row)
+        return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=(), trends=""), pool.config(row)
     words = isinstance(proposal.config, str)  # a language model is not bound to the candidates, which it has not seen
     if row in state.told()[0] and (candidate or not words):
         other = nearest_untried(state, space.encode(pool.config(row)))
         reason = f"{proposal.reasoning} (the nearest configuration that was not tried yet)".strip()
-        return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=()), dict(other)
+        return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=(), trends=""), dict(other)
     return proposal, config if words else pool.config(row)
 
 

@@ -30,6 +30,7 @@ from autollmresearch.live.runs_file import read_evidence
 from autollmresearch.live.settings import MAY_CHANGE, SETTINGS, Phase, RunSettings, read_saved
 from autollmresearch.live.spec import Spec, by_cost
 from autollmresearch.live.study import LiveStudy, create_study, find_study
+from autollmresearch.policies.named import fallback
 from autollmresearch.policy import Proposal
 from llmconfig_gym.experiment import Fidelity
 from llmconfig_gym.files import only_one, write_text
@@ -112,6 +113,8 @@ def _target_study(settings: RunSettings, progress: Progress) -> LiveStudy:
     """The expensive study, made on the first run with what the files of evidence say."""
     study = find_study(settings.name, settings.storage)
     if study is None:
+        for note in fallback() if settings.policy == "analyst" else ():
+            progress.line(f"note: {note}")
         study = create_study(settings.name, settings.storage, _target_spec(settings, progress))
     where = study.recall(RUN)
     if where is None and study.trials():

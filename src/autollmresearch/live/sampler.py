@@ -29,6 +29,7 @@ from autollmresearch.live.history import CLAIM, History, read_history
 from autollmresearch.live.notes import Explanation, save_explanation
 from autollmresearch.live.problem import Prepared
 from autollmresearch.methods import make_policy
+from autollmresearch.policies.named import default_policy
 from autollmresearch.policy import Policy, Proposal, State, nearest_untried
 from llmconfig_gym.action import read_action
 from llmconfig_gym.errors import InvalidConfig
@@ -57,7 +58,8 @@ class AutoLLMSampler(BaseSampler):
             `(study, fidelity)`, or `CheapRuns`. They are read once, here.
         fidelity: at which scale this study runs, e.g. `{"N": "7B", "tokens": 2e10}`; by default what the study says
             in its own `user_attrs["fidelity"]`.
-        policy: the name of a method (see `autollmresearch.methods`), or a policy.
+        policy: the name of a method (see `autollmresearch.methods`), or a policy; by default the shipped agent,
+            `researcher-mini`, or `analyst` where torch or transformers is not installed.
         space: the search space, if it is to be known before the first trial has asked for its parameters: Optuna
             distributions by name, or a `Space`, whose parameters trials then ask for as `Space.to_optuna` has them.
         budget: trials that this study is expected to have.
@@ -80,7 +82,7 @@ class AutoLLMSampler(BaseSampler):
         evidence: Iterable[EvidenceItem] = (),
         fidelity: Mapping[str, float | int | str] | Fidelity | None = None,
         *,
-        policy: str | Policy = "analyst",
+        policy: str | Policy | None = None,
         space: Space | Mapping[str, BaseDistribution] | None = None,
         budget: int = 10,
         seed: int | None = None,
@@ -89,6 +91,7 @@ class AutoLLMSampler(BaseSampler):
     ) -> None:
         self._evidence = read_evidence(evidence)
         self._fidelity = None if fidelity is None else fidelity_of(fidelity)
+        policy = default_policy() if policy is None else policy
         self._policy = make_policy(policy) if isinstance(policy, str) else policy
         self._policy_name = policy if isinstance(policy, str) else type(policy).__name__
         self._known = space if isinstance(space, Space) else None
@@ -187,7 +190,8 @@ class AutoLLMSampler(BaseSampler):
         cheaper = sum(len(runs.losses) for runs in state.problem.cheaper)
         counts = {"cheaper run": cheaper, "finished trial": len(history.finished), "running one": len(history.pending)}
         known = ", ".join(_count(n, thing) for thing, n in counts.items() if n)
-        explanation = Explanation(self._policy_name, proposal.reasoning, proposal.mean, proposal.sd, known)
+        expected = proposal.mean, proposal.sd
+        explanation = Explanation(self._policy_name, proposal.reasoning, *expected, known, proposal.trends)
         try:
             config: Mapping[str, Value] = nearest_legal(target.space, _read(proposal, target.space))
             if target.rounds:  # what it is once Optuna has it

@@ -28,9 +28,9 @@ from typing import Any, Literal, TypeAlias
 
 from autollmresearch.errors import InvalidSettings, ResearchError, StudyProblem
 from autollmresearch.live.fidelity import fidelity_of
-from autollmresearch.live.propose import DEFAULT_POLICY
 from autollmresearch.live.target import check_scale
 from autollmresearch.methods import make_policy
+from autollmresearch.policies.named import decoding, default_policy
 from llmconfig_gym.description import as_quantity, parse_metric, parse_space, read_yaml, require
 from llmconfig_gym.errors import GymError, InvalidDescription
 from llmconfig_gym.experiment import Fidelity, Metric
@@ -107,7 +107,7 @@ class RunSettings:
     timeout: float | None = None
     retries: int = 1
     evidence: tuple[str, ...] = ()
-    policy: str = DEFAULT_POLICY
+    policy: str = field(default_factory=default_policy)
     seed: int = 0
     phases: tuple[Phase, ...] = ()
 
@@ -133,11 +133,12 @@ def read_saved(directory: Path) -> dict[str, Any]:
     return data
 
 
-def read_settings(path: Path, *, policy: str | None = None) -> RunSettings:
+def read_settings(path: Path, *, policy: str | None = None, decode: str | None = None) -> RunSettings:
     """The settings that a YAML file describes.
 
     Args:
         policy: in place of the file's.
+        decode: how the policy decodes, in place of what its name says.
 
     Raises:
         InvalidSettings: the file cannot be read, or something in it is missing, unknown or of the wrong kind.
@@ -147,12 +148,12 @@ def read_settings(path: Path, *, policy: str | None = None) -> RunSettings:
     except InvalidDescription as problem:
         raise InvalidSettings(str(problem)) from None
     try:
-        return _settings(data, path.resolve().parent, policy)
+        return _settings(data, path.resolve().parent, policy, decode)
     except (ResearchError, GymError) as problem:
         raise InvalidSettings(f"{path}: {problem}") from None
 
 
-def _settings(data: Mapping[str, Any], here: Path, policy: str | None) -> RunSettings:
+def _settings(data: Mapping[str, Any], here: Path, policy: str | None, decode: str | None) -> RunSettings:
     for key in ("name", "command", "parameters", "target", "budget"):
         require(key in data, f"a study says its {key}", ", ".join(data) or "nothing")
     name = data["name"]
@@ -165,9 +166,11 @@ def _settings(data: Mapping[str, Any], here: Path, policy: str | None) -> RunSet
     told = parse_metric(metric, data.get("details", {}))
     space = parse_space(data["parameters"])
     target = _scale(data["target"])
-    chosen = policy or data.get("policy", DEFAULT_POLICY)
-    make_policy(chosen)
     directory = (here / data.get("directory", f"runs/{name}")).resolve()
+    chosen = policy or data.get("policy") or _kept_policy(directory) or default_policy()
+    if decode is not None:
+        chosen = decoding(chosen, decode)
+    make_policy(chosen)
     settings = RunSettings(
         here=str(here),
         name=name,
@@ -190,6 +193,12 @@ def _settings(data: Mapping[str, Any], here: Path, policy: str | None) -> RunSet
     )
     _check_command(settings)
     return settings
+
+
+def _kept_policy(directory: Path) -> str | None:
+    """Who proposes in a study that was begun here, for one that is resumed; None where none was."""
+    kept = read_saved(directory).get("policy") if (directory / SETTINGS).is_file() else None
+    return kept if is_text(kept) else None
 
 
 def _command(data: object, here: Path) -> tuple[str, ...]:

@@ -99,6 +99,7 @@ class LiveStudy:
             EXPECTED_SD,
             POLICY,
             REASONING,
+            TRENDS,
             Explanation,
             save_trial_note,
         )
@@ -110,6 +111,7 @@ class LiveStudy:
             EXPECTED: proposal.mean,
             EXPECTED_SD: proposal.sd,
             CANDIDATES: [c.to_dict() for c in proposal.candidates] or None,
+            TRENDS: proposal.trends or None,
         }
         with storage_problems(self.url):
             storage, study_id = self._study._storage, self._study._study_id
@@ -126,7 +128,8 @@ class LiveStudy:
                 storage.set_trial_user_attr(trial_id, WITHDRAWN, True)
                 self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 return None
-            note = Explanation(self.spec.policy, proposal.reasoning, proposal.mean, proposal.sd)
+            said = proposal.reasoning, proposal.mean, proposal.sd
+            note = Explanation(self.spec.policy, *said, trends=proposal.trends)
             save_trial_note(storage, study_id, trial_id, note.markdown())
             return live_trial(trial)
 

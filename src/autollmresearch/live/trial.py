@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from autollmresearch.live.notes import CANDIDATES, EXPECTED, EXPECTED_SD, REASONING
+from autollmresearch.live.notes import CANDIDATES, EXPECTED, EXPECTED_SD, REASONING, TRENDS
 from autollmresearch.policy import Candidate
 from llmconfig_gym.parameter import Grid, Simplex
 from llmconfig_gym.space import Config, Space, plain_config
@@ -35,6 +35,7 @@ class LiveTrial:
         reasoning: why it was proposed.
         mean, sd: the outcome that was expected, and its standard deviation.
         candidates: what was thought likely to be best, most likely first; empty if the policy does not say.
+        trends: that the analyst sees, where they are not part of the reasoning.
         details: what else was measured.
         failure: why it failed; empty unless it did.
         started, ended: when it was proposed and told.
@@ -48,6 +49,7 @@ class LiveTrial:
     mean: float | None = None
     sd: float | None = None
     candidates: tuple[Candidate, ...] = ()
+    trends: str = ""
     details: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     started: datetime | None = None
@@ -66,6 +68,7 @@ class LiveTrial:
             "expected": self.mean,
             "expected_sd": self.sd,
             "candidates": [c.to_dict() for c in self.candidates],
+            "trends": self.trends,
             "started": None if self.started is None else self.started.isoformat(),
             "ended": None if self.ended is None else self.ended.isoformat(),
         }
@@ -91,6 +94,7 @@ def live_trial(t: FrozenTrial) -> LiveTrial:
         mean=attrs.get(EXPECTED),
         sd=attrs.get(EXPECTED_SD),
         candidates=tuple(Candidate(c["config"], c["probability"]) for c in attrs.get(CANDIDATES, ())),
+        trends=attrs.get(TRENDS, ""),
         details=attrs.get(DETAILS, {}),
         failure=attrs.get(FAILURE, "") or ("failed" if t.state.name in ("FAIL", "PRUNED") else ""),
         started=t.datetime_start,

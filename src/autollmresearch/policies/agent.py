@@ -27,6 +27,11 @@ DESCRIBES = ("config.json", "adapter_config.json")
 """Files of which a model on a hub has at least one."""
 
 
+def missing_package() -> str | None:
+    """What an agent needs and is not installed; None if nothing is missing."""
+    return next((p for p in ("torch", "transformers") if find_spec(p) is None), None)
+
+
 @dataclass(frozen=True)
 class AgentPolicy:
     """A language model that is trained, or at least able, to follow the dialogue.
@@ -44,9 +49,8 @@ class AgentPolicy:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for package in ("torch", "transformers"):
-            if find_spec(package) is None:
-                raise missing_extra(package, "agent", "an agent")
+        if (package := missing_package()) is not None:
+            raise missing_extra(package, "agent", "an agent")
         if not Path(self.path).is_dir() and not HUB_ID.fullmatch(self.path):
             raise CheckpointProblem(
                 f"{self.path!r} is no directory with a checkpoint, and no hub id such as Qwen/Qwen3-4B-Instruct-2507"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,25 +37,40 @@ def _propose(state: State) -> Proposal:
     problem = state.problem
     posterior = believed(Known(problem, state.trials))
     row = int(proposals(posterior, problem.budget - len(state.trials))[0])
-    mean = problem.metric.sign * float(posterior.mean[row])
-    sd = float(np.hypot(posterior.sd[row], posterior.noise))
+    mean, sd = expected(problem, posterior, row)
     return Proposal(problem.pool.config(row), reasoning(problem, posterior, row), mean=mean, sd=sd)
+
+
+def with_evidence(proposal: Proposal, state: State, row: int) -> Proposal:
+    """Another's proposal of this row of the pool, with what the analyst expects there, and why."""
+    posterior = believed(Known(state.problem, state.trials))
+    mean, sd = expected(state.problem, posterior, row)
+    return replace(proposal, mean=mean, sd=sd, trends=" ".join(_trends(posterior)))
+
+
+def expected(problem: Problem, posterior: Posterior, row: int) -> tuple[float, float]:
+    """Mean and standard deviation of the outcome of one run, in the metric's own direction."""
+    mean = problem.metric.sign * float(posterior.mean[row])
+    return mean, float(np.hypot(posterior.sd[row], posterior.noise))
 
 
 def reasoning(problem: Problem, posterior: Posterior, row: int) -> str:
     """Why this row: what it is expected to give, how likely it is the best, the trends behind it, and what to doubt."""
-    mean = problem.metric.sign * float(posterior.mean[row])
-    sd = float(np.hypot(posterior.sd[row], posterior.noise))  # of the outcome of one run
+    mean, sd = expected(problem, posterior, row)
     share = 100 * float(posterior.best[row])  # of a hundred worlds or so: of a fine grid none stands out
     chance = f", the best of {len(posterior.mean)} with probability {number(share, 2)} %" if share >= 1 else ""
     hedge = "Not the best mean of all: it adds most to what was told." if _hedges(posterior, row) else ""
     sentences = [
         f"Expects {problem.metric.name} {number(mean, 4)} +- {number(sd, 2)}{chance}.",
         *filter(None, (hedge,)),
-        *posterior.explanation.sentences,
-        *(f"Beware: {w}." for w in posterior.explanation.warnings),
+        *_trends(posterior),
     ]
     return " ".join(sentences)
+
+
+def _trends(posterior: Posterior) -> list[str]:
+    """The trends that were fitted, and what to doubt, in sentences."""
+    return [*posterior.explanation.sentences, *(f"Beware: {w}." for w in posterior.explanation.warnings)]
 
 
 def _hedges(posterior: Posterior, row: int) -> bool:

@@ -17,10 +17,11 @@ import numpy as np
 
 from autollmresearch.dialogue import Style, conversation, reasoning
 from autollmresearch.errors import CheckpointProblem
+from autollmresearch.policies.analyst import with_evidence
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policies.score import answers, choose, draw, logprobs, shares
+from autollmresearch.policies.score import answers, choose, constrained, decided, draw, logprobs
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.description import require
 from llmconfig_gym.files import write_text
@@ -184,8 +185,9 @@ class CausalLMPolicy:
         possible = answers(state, self.settings.style, self.chat.words)
         if len(past) + len(new) + max(map(len, possible.ids)) > self.settings.context:
             return lambda state: Proposal("", prompt=prompt)  # no room left: a missing turn
-        of_each = logprobs(self.model, [*past, *new], possible.ids)
-        chance = share = shares(possible.ids, of_each)
+        short = decided(possible.ids)
+        of_each = constrained(short, logprobs(self.model, [*past, *new], short))
+        chance = share = np.exp([sum(values) for values in of_each])
         if self.temperature == 0:
             trust = self.settings.trust if self.settings.style.evidence else 0.0
             best, chance = choose(state, possible.rows, share, trust)
@@ -195,14 +197,16 @@ class CausalLMPolicy:
 
         def give(state: State) -> Proposal:
             i = best if self.temperature == 0 else draw(share, self.temperature, state.rng())
-            return Proposal(
+            forced = [0.0] * (len(possible.ids[i]) - len(of_each[i]))
+            proposal = Proposal(
                 possible.texts[i],
                 reasoning(possible.texts[i]),
                 prompt=prompt,
-                tokens=Tokens(tuple(new), tuple(possible.ids[i]), tuple(of_each[i])),
+                tokens=Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced)),
                 usage=Usage(len(new), len(possible.ids[i])),
                 candidates=shown,
             )
+            return with_evidence(proposal, state, int(possible.rows[i])) if self.settings.style.evidence else proposal
 
         return give
 

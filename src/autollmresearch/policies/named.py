@@ -1,7 +1,8 @@
-"""Language models by name: `agent:PATH,temperature=0.8`, `endpoint:MODEL,evidence=1` -> a policy.
+"""Language models by name: `researcher-mini`, `agent:PATH,temperature=0.8`, `endpoint:MODEL,evidence=1` -> a policy.
 
 The path or model is all that stands between the first colon and the first comma, so it may hold anything but a comma:
-colons, equals signs, spaces, backslashes. Options follow, `key=value` each.
+colons, equals signs, spaces, backslashes. Options follow, `key=value` each. The shipped agent lies in this package, so
+after its name there are but options: `researcher-mini:decode=greedy,top=1`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from autollmresearch.dialogue import Style
 from autollmresearch.errors import UnknownMethod
-from autollmresearch.policies.agent import AgentPolicy
+from autollmresearch.policies.agent import AgentPolicy, missing_package
 from autollmresearch.policies.endpoint import EndpointPolicy, is_address
 
 
@@ -63,6 +64,12 @@ DECODE = Kind("sample, greedy or score", lambda text: {d: d for d in ("sample", 
 ADDRESS = Kind("an address without password, such as http://localhost:8000/v1 (it is kept with results)", _address)
 WORD = Kind("a word", str)
 
+MINI = "researcher-mini"
+"""The agent that is shipped."""
+
+SHIPPED = Path(__file__).parent.parent / "agents" / MINI
+"""Where its checkpoint lies, its model card with it."""
+
 SHOWS = {
     **{"top": ZERO_OR_MORE, "experiments": COUNT, "fidelity": SWITCH},
     **{"evidence": SWITCH, "candidates": COUNT, "trends": SWITCH},
@@ -75,7 +82,7 @@ class Model:
     """A kind of language model as a method.
 
     Attributes:
-        argument: what follows its name.
+        argument: what follows its name; empty: nothing but options.
         make: from the argument and the options given to a policy.
         options: kinds of the options there are.
     """
@@ -94,20 +101,20 @@ def _endpoint(model: str, options: dict[str, Any]) -> AgentPolicy | EndpointPoli
     return EndpointPolicy(model, style, **options)
 
 
+def _mini(_: str, options: dict[str, Any]) -> AgentPolicy | EndpointPolicy:
+    return AgentPolicy(str(SHIPPED), options)
+
+
+ASKED = {
+    **SHOWS,
+    **{"decode": DECODE, "temperature": NOT_NEGATIVE, "trust": NOT_NEGATIVE},
+    **{"max_new_tokens": COUNT, "context": COUNT, "device": WORD},
+}
+"""Options on how an agent is asked."""
+
 MODELS: Mapping[str, Model] = {
-    "agent": Model(
-        "PATH",
-        _agent,
-        {
-            **SHOWS,
-            "decode": DECODE,
-            "temperature": NOT_NEGATIVE,
-            "trust": NOT_NEGATIVE,
-            "max_new_tokens": COUNT,
-            "context": COUNT,
-            "device": WORD,
-        },
-    ),
+    MINI: Model("", _mini, ASKED),
+    "agent": Model("PATH", _agent, ASKED),
     "endpoint": Model(
         "MODEL",
         _endpoint,
@@ -119,7 +126,7 @@ MODELS: Mapping[str, Model] = {
         },
     ),
 }
-"""Language models as methods: `agent:PATH`, `endpoint:MODEL`."""
+"""Language models as methods: `researcher-mini`, `agent:PATH`, `endpoint:MODEL`."""
 
 
 def make_model(name: str) -> AgentPolicy | EndpointPolicy:
@@ -132,8 +139,8 @@ def make_model(name: str) -> AgentPolicy | EndpointPolicy:
     """
     base, _, text = name.partition(":")
     model = MODELS[base]
-    argument, *items = text.split(",")
-    if not argument.strip():
+    argument, *items = text.split(",") if model.argument else ("", *filter(None, text.split(",")))
+    if model.argument and not argument.strip():
         raise UnknownMethod(f"{name!r} does not say which; expected {base}:{model.argument}, options after a comma")
     options: dict[str, Any] = {}
     for item in items:
@@ -141,12 +148,39 @@ def make_model(name: str) -> AgentPolicy | EndpointPolicy:
         if key not in model.options:
             close = get_close_matches(key, model.options, n=1, cutoff=0.5)
             advice = f"did you mean {close[0]!r}? " if close else ""
+            ends = f" (the {model.argument} ends at the first comma)" if model.argument else ""
             raise UnknownMethod(
-                f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(model.options)} (the "
-                f"{model.argument} ends at the first comma)"
+                f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(model.options)}{ends}"
             )
         try:
             options[key] = model.options[key].read(value)
         except (ValueError, KeyError):
             raise UnknownMethod(f"{name!r}: option {key} must be {model.options[key].what}, found {value!r}") from None
     return model.make(argument, options)
+
+
+def default_policy() -> str:
+    """Who proposes when nobody is named: the shipped agent, or the analyst where what an agent needs is not there."""
+    return "analyst" if missing_package() else MINI
+
+
+def fallback() -> tuple[str, ...]:
+    """What a user should hear of `default_policy`: nothing, unless the shipped agent cannot be asked."""
+    package = missing_package()
+    if package is None:
+        return ()
+    needs = f"{MINI}, which proposes by default, needs {package}: pip install 'autollmresearch[agent]'"
+    return (f"the analyst proposes; {needs}",)
+
+
+def decoding(name: str, decode: str) -> str:
+    """A method's name with the option that says how it decodes.
+
+    Raises:
+        UnknownMethod: the method is no agent, so there is nothing to decode.
+    """
+    base, _, rest = name.partition(":")
+    kept = [part for part in rest.split(",") if part and not part.startswith("decode=")]
+    if "decode" not in (MODELS[base].options if base in MODELS else ()):
+        raise UnknownMethod(f"{name!r} does not decode; --decode is for {MINI} and agent:PATH")
+    return f"{base}:{','.join([*kept, f'decode={decode}'])}"

@@ -11,22 +11,23 @@ what the model thinks of the configuration that is best in it, and gives the ans
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autollmresearch.dialogue import Style, action
+from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.analyst import Known, believed
 from autollmresearch.policies.cache import growing_cache
 from autollmresearch.policy import State
 from autollmresearch.thoughts import thought
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from llmconfig_gym.parameter import FloatArray
@@ -35,12 +36,12 @@ MOST = 256
 """Configurations that are put into words at most; of more, those that the analyst expects most of (to an agent without
 its evidence it gives none of its knowledge: any)."""
 
-TOKENS = 4096
-"""Tokens of answers that are scored at most, in the same order: about half a second of one core for two million
-weights."""
+TOKENS = 8192
+"""Tokens of answers at most, in the same order; of these, less than half are asked about: half a second of one core for
+two million weights."""
 
-TOGETHER = 1 << 13
-"""Tokens of answers read in one forward pass, padding included: bounds the memory of many long answers."""
+TOGETHER = 512
+"""Tokens of answers read in one forward pass: more see more that is not theirs, fewer share less."""
 
 
 @dataclass(frozen=True)
@@ -69,31 +70,43 @@ def answers(state: State, style: Style, words: Callable[[str], list[int]]) -> An
     return Answers(rows[:fit], texts[:fit], ids[:fit])
 
 
-def shares(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[float]]) -> FloatArray:
-    """[n] the probability of each of n different answers, if the model could write only these.
+def decided(ids: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """Each of n different answers up to the last token at which there was a choice among them; at least one token.
 
-    After any beginning the model's probabilities are shared among the tokens with which one of the answers goes on, as
-    in constrained decoding. So where only one way is left, as in the configuration of a candidate that the thought has
-    named, nothing is lost to the numbers that the model might have got wrong.
+    What follows is forced: the configuration of a candidate, once the thought has named it, or what was said of each
+    setting. A model that may write only these answers has nothing to add there.
+    """
+    tree = _Tree()
+    paths = [tree.path(answer) for answer in ids]
+    ways: dict[int, set[int]] = defaultdict(set)
+    for path, answer in zip(paths, ids, strict=True):
+        for node, token in zip(path, answer, strict=True):
+            ways[node].add(token)
+    last = [max((i for i, node in enumerate(path) if len(ways[node]) > 1), default=0) for path in paths]
+    return [answer[: i + 1] for answer, i in zip(ids, last, strict=True)]
+
+
+def constrained(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[float]]) -> list[list[float]]:
+    """The log-probability of each token of n answers for a model that may write only these, as constrained decoding.
+
+    After any beginning the model's probabilities are shared among the tokens with which one of the answers goes on.
+    Their sum over an answer is the answer's log-probability; over all answers these probabilities sum to 1.
 
     Args:
         ids: tokens of each answer, none empty; none is the beginning of another.
-        logprobs: of each token, given what stands before it.
+        logprobs: the model's own for each token, given what stands before it.
     """
-    nodes: dict[tuple[int, int], int] = {}  # (node, token) -> the node after it; 0 is the beginning
-    ways: list[dict[int, float]] = [{}]  # for each node the log-probabilities of the tokens that may follow
-    paths = []
-    for tokens, values in zip(ids, logprobs, strict=True):
-        path = [0]
-        for token, value in zip(tokens, values, strict=True):
-            ways[path[-1]][token] = value
-            after = nodes.setdefault((path[-1], token), len(ways))
-            if after == len(ways):
-                ways.append({})
-            path.append(after)
-        paths.append(path)
-    lost = [float(np.logaddexp.reduce([*way.values()])) if way else 0.0 for way in ways]
-    return _softmax(np.array([sum(v) - sum(lost[n] for n in p) for v, p in zip(logprobs, paths, strict=True)]))
+    tree = _Tree()
+    paths = [tree.path(answer) for answer in ids]
+    ways: dict[int, dict[int, float]] = defaultdict(dict)  # for each node, what may follow
+    for path, answer, values in zip(paths, ids, logprobs, strict=True):
+        for node, token, value in zip(path, answer, values, strict=True):
+            ways[node][token] = value
+    all_ways = {node: float(np.logaddexp.reduce([*way.values()])) for node, way in ways.items()}
+    return [
+        [v - all_ways[n] for n, v in zip(path, values, strict=True)]
+        for path, values in zip(paths, logprobs, strict=True)
+    ]
 
 
 def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: float) -> tuple[int, FloatArray]:
@@ -138,36 +151,85 @@ def _softmax(logits: FloatArray) -> FloatArray:
 def logprobs(model: PreTrainedModel, read: Sequence[int], said: Sequence[Sequence[int]]) -> list[list[float]]:
     """The log-probability of every token of each answer, after what was read.
 
-    What was read, and what all answers begin with, is read once.
+    What was read is read once, and so is what several answers begin with: they are read as trees, in which a token sees
+    those on its own branch alone.
 
     Args:
         read: ids, at least one.
         said: ids of n answers, none empty.
+
+    Raises:
+        CheckpointProblem: the model's attention has a window, so it cannot be told what a token sees.
     """
     import torch
 
-    columns = zip(*(s[:-1] for s in said), strict=False)  # at least one token of each is left to read
-    same = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
-    start = [*read, *said[0][:same]]
-    result: list[list[float]] = []
+    cache = growing_cache(model.config)
+    if not cache.may_have_holes:
+        raise CheckpointProblem(
+            f"a {model.config.model_type} with a window of attention cannot score; decode otherwise"
+        )
+    result: list[list[float]] = [[] for _ in said]
+    left = sorted(range(len(said)), key=lambda i: tuple(said[i]))  # those that begin alike stand together
     with torch.inference_mode():
-        cache = growing_cache(model.config)
-        ids = torch.tensor([start], device=model.device)
-        logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=same + 1).logits[0].float()
-        known = torch.log_softmax(logits, -1)  # [same + 1, vocabulary]
-        shared = [float(known[i, said[0][i]]) for i in range(same)]
-        width = max(map(len, said)) - same
-        step = max(1, TOGETHER // width)
-        for first in range(0, len(said), step):
-            rest = [list(s[same:]) for s in said[first : first + step]]
-            padded = torch.zeros(len(rest), width, dtype=torch.long)  # on the right, where it hides nothing
-            for i, row in enumerate(rest):
-                padded[i, : len(row)] = torch.tensor(row)
-            padded = padded.to(model.device)
-            copies = deepcopy(cache)
-            copies.batch_select_indices(torch.zeros(len(rest), dtype=torch.long, device=model.device))
-            logits = model(input_ids=padded, cache=copies, use_cache=True).logits.float()
-            before = torch.cat([known[-1].expand(len(rest), 1, -1), torch.log_softmax(logits[:, :-1], -1)], dim=1)
-            chosen = before.gather(-1, padded[..., None])[..., 0].tolist()
-            result += [[*shared, *row[: len(r)]] for row, r in zip(chosen, rest, strict=True)]
+        ids = torch.tensor([list(read)], device=model.device)
+        logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0].float()
+        first = torch.log_softmax(logits, -1)
+        while left:
+            tree, paths = _Tree(), {}
+            while left and len(tree.tokens) < TOGETHER:
+                answer = left.pop(0)
+                paths[answer] = tree.path(said[answer])
+            known = torch.cat([first, _after(model, cache, len(read), tree)]) if tree.tokens else first
+            nodes = torch.tensor([n for path in paths.values() for n in path], device=model.device)
+            tokens = torch.tensor([t for i in paths for t in said[i]], device=model.device)
+            values = iter(known[nodes, tokens].tolist())
+            for i, path in paths.items():
+                result[i] = [next(values) for _ in path]
     return result
+
+
+class _Tree:
+    """Answers as one sequence of tokens, in which what several begin with stands once.
+
+    Nodes are numbered from 1, in the order of `tokens`; 0 is the end of what was read. The last token of an answer is
+    none of them, for nothing is asked after it.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self._known: dict[tuple[int, int], int] = {}
+
+    def path(self, answer: Sequence[int]) -> list[int]:
+        """For each token of an answer, the node that it follows."""
+        path = [0]
+        for token in answer[:-1]:
+            if (step := (path[-1], token)) not in self._known:
+                self.tokens.append(token)
+                self.parents.append(path[-1])
+                self._known[step] = len(self.tokens)
+            path.append(self._known[step])
+        return path
+
+
+def _after(model: PreTrainedModel, cache: Any, start: int, tree: _Tree) -> torch.Tensor:
+    """[nodes, vocabulary] log-probabilities of what follows each node. The cache is left as it was."""
+    import torch
+
+    count = len(tree.tokens)
+    sees = np.zeros((count + 1, count + 1), dtype=np.bool_)  # by number; 0 sees nothing of the tree
+    depth = np.zeros(count + 1, dtype=np.int64)
+    for node, parent in enumerate(tree.parents, start=1):
+        sees[node], depth[node] = sees[parent], depth[parent] + 1
+        sees[node, node] = True
+    mask = torch.zeros(1, 1, count, start + count, dtype=model.dtype)
+    mask[..., start:].masked_fill_(torch.from_numpy(~sees[1:, 1:]), torch.finfo(model.dtype).min)
+    logits = model(
+        input_ids=torch.tensor([tree.tokens], dtype=torch.long, device=model.device),
+        attention_mask=mask.to(model.device),
+        position_ids=torch.from_numpy(start - 1 + depth[None, 1:]).to(model.device),
+        cache=cache,
+        use_cache=True,
+    ).logits[0]
+    cache.crop(-count)
+    return torch.log_softmax(logits.float(), -1)

@@ -160,7 +160,7 @@ def test_what_is_exported_can_be_learned_from(place: Path, ending: str, capsys: 
         typed(f"tell big {i} {outcome}", capsys)
     out, _ = typed(f"export big --out out{ending} --storage {url}", capsys)
     assert out == f"6 trials of big written to out{ending}\n"
-    data = document(f"suggest --from out{ending} --target N=70B,tokens=2e11 --space space.yaml", capsys)
+    data = document(f"suggest --from out{ending} --target N=70B,tokens=2e11 --space space.yaml --policy copy", capsys)
     assert data["evidence"] == 6
     assert "extrapolating: N 7.0e10 is 10x beyond the largest run, 7.0e9" in data["notes"]
     assert any("1 run of out" in note and "diverged" in note for note in data["notes"])
@@ -290,3 +290,45 @@ def test_an_agent_that_scores_says_what_else_may_be_best(checkpoint: Path, capsy
     assert document("status big", capsys)["trials"][0]["candidates"] == said["candidates"]
     plain = document(f"{SUGGEST} --study other", capsys)
     assert plain["candidates"] == []
+
+
+def test_by_default_the_shipped_agent_thinks_and_the_analyst_expects(
+    shipped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autollmresearch.policies.score.MOST", 20)
+    asked = SUGGEST.removesuffix(" --policy pooled-gp")
+    made = document(f"{asked} --study big", capsys)
+    assert (made["policy"], len(made["candidates"])) == ("researcher-mini", 5)
+    assert made["candidates"][0]["config"] == made["config"]
+    out, _ = typed("suggest --study big", capsys)
+    lines = out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("why:"))
+    labels = [line.split(":")[0] for line in lines[first:] if line[:1].isalpha()]
+    assert labels[:6] == ["why", "trends", "by", "expected", "best", "from"]
+    assert "expected: val_loss" in out
+    assert made["trends"].split(". ")[0] in out
+    told = document("tell big 0 2.31", capsys)
+    assert (told["expected"], told["trends"]) == (made["expected"], made["trends"])
+    second = document("suggest --study big", capsys)
+    assert second["config"] != made["config"]
+
+
+def test_how_an_agent_decodes_is_said_with_the_policy(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = SUGGEST.removesuffix(" --policy pooled-gp")
+    made = document(f"{asked} --decode greedy", capsys)
+    assert (made["policy"], made["candidates"]) == ("researcher-mini:decode=greedy", [])
+    assert "--decode greedy" in made["keep"]
+    assert "'pooled-gp' does not decode; --decode is for researcher-mini and agent:PATH" in refused(
+        f"{SUGGEST} --decode score", capsys
+    )
+    assert "invalid choice: 'beam'" in refused(f"{asked} --decode beam", capsys)
+
+
+def test_where_no_agent_can_be_asked_the_analyst_proposes_and_says_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autollmresearch.policies.agent.find_spec", lambda name: None)
+    out, err = typed(SUGGEST.removesuffix(" --policy pooled-gp"), capsys)
+    assert "by:       analyst" in out
+    assert "pip install 'autollmresearch[agent]'" in err
+    assert "pip install" not in typed(SUGGEST, capsys)[1], "nobody asked for an agent"

@@ -53,8 +53,16 @@ def test_an_explanation_is_in_the_attributes_and_in_the_note(study: optuna.Study
         "expected": 2.25,
         "expected_sd": 0.125,
     }
+    assert "Trends" not in _note(study, 0)
     for words in ("The best lr fell", "2.25 ± 0.125", "`analyst`", "12 cheaper runs"):
         assert words in _note(study, 0)
+
+
+def test_the_analysts_trends_stand_beside_an_agents_thought(study: optuna.Study) -> None:
+    explanation = Explanation("researcher-mini", "Keep.", 2.25, 0.125, trends="lr fell below 1 <b>.")
+    save_explanation(study._storage, study._study_id, study.trials[0]._trial_id, explanation)
+    assert study.trials[0].user_attrs["trends"] == "lr fell below 1 <b>."
+    assert _note(study, 0).startswith("Keep.\n\n**Trends:** lr fell below 1 &lt;b&gt;.\n\n**Expected:** 2.25")
 
 
 def test_what_a_model_wrote_is_no_markup() -> None:

@@ -493,6 +493,21 @@ def test_the_package_imports_without_optuna() -> None:
     assert done.stderr.endswith("AttributeError: module 'autollmresearch.live' has no attribute 'nothing'\n")
 
 
+def test_by_default_the_shipped_agent_proposes(
+    cheap: Callable[..., optuna.Study], shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autollmresearch.policies.score.MOST", 20)
+    study = optuna.create_study(sampler=AutoLLMSampler([cheap()], TARGET, seed=0))
+    _suggest(study.ask())
+    said = study.trials[0].user_attrs
+    assert said["policy"] == "researcher-mini"
+    assert {"reasoning", "trends", "expected", "expected_sd"} <= said.keys()
+    monkeypatch.setattr("autollmresearch.policies.agent.find_spec", lambda name: None)
+    study = optuna.create_study(sampler=AutoLLMSampler([cheap()], TARGET, seed=0))
+    _suggest(study.ask())
+    assert study.trials[0].user_attrs["policy"] == "analyst"
+
+
 def test_an_unknown_policy_is_refused_at_once() -> None:
     with pytest.raises(UnknownMethod):
         AutoLLMSampler(policy="pooled-gpt")

@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def _without_evidence() -> BaseSampler:
-    return AutoLLMSampler(seed=0)
+    return AutoLLMSampler(policy="analyst", seed=0)
 
 
 def _with_evidence() -> BaseSampler:
@@ -26,7 +26,7 @@ def _with_evidence() -> BaseSampler:
         floats = optuna.distributions.FloatDistribution(0, 10)
         trial = optuna.create_trial(params={"x": x, "y": y}, distributions={"x": floats, "y": floats}, value=x + y)
         cheap.add_trial(trial)
-    return AutoLLMSampler(evidence=[(cheap, {"N": 1e6})], fidelity={"N": 1e8}, seed=0)
+    return AutoLLMSampler(evidence=[(cheap, {"N": 1e6})], fidelity={"N": 1e8}, policy="analyst", seed=0)
 
 
 class _BothWays:

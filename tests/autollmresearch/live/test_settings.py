@@ -37,6 +37,19 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
     assert json.loads(json.dumps(s.to_dict()))["space"] == s.space.to_list()
 
 
+def test_who_proposes_is_said_kept_or_the_default(tmp_path: Path, shipped: Path) -> None:
+    """A study that was begun goes on with who began it, whatever the default has become."""
+    assert read(tmp_path).policy == "researcher-mini"
+    assert read_settings(tmp_path / "study.yaml", decode="greedy").policy == "researcher-mini:decode=greedy"
+    begun = tmp_path / "runs" / "tiny"
+    begun.mkdir(parents=True)
+    (begun / "settings.json").write_text(json.dumps({"name": "tiny", "storage": "s", "policy": "copy"}))
+    assert read(tmp_path).policy == "copy"
+    assert read_settings(tmp_path / "study.yaml", policy="random").policy == "random"
+    with pytest.raises(InvalidSettings, match="'copy' does not decode"):
+        read_settings(tmp_path / "study.yaml", decode="greedy")
+
+
 def test_numbers_and_paths_as_people_write_them(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         dedent("""

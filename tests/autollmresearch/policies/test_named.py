@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from autollmresearch.dialogue import Style
 from autollmresearch.errors import CheckpointProblem, UnknownMethod
-from autollmresearch.methods import make_policy, split_methods
-from autollmresearch.policies.agent import AgentPolicy
+from autollmresearch.methods import identity, make_policy, split_methods
+from autollmresearch.policies.agent import AgentPolicy, checkpoint_digest
 from autollmresearch.policies.endpoint import EndpointPolicy
+from autollmresearch.policies.named import decoding, default_policy, fallback
 
 ODD = ("lr=1e-3", "with space", "a:b", "back\\slash", "ünï", "per%cent", "x;y", "quote'd", "-dash", "#1")
 
@@ -101,6 +102,59 @@ def test_what_cannot_be_read_is_refused_with_what_is_known(name: str, message: s
     with pytest.raises(UnknownMethod) as caught:
         make_policy(name)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("researcher-mini", {}),
+        ("researcher-mini:", {}),
+        ("researcher-mini:decode=greedy,evidence=0", {"decode": "greedy", "evidence": False}),
+    ],
+)
+def test_the_shipped_agent_needs_no_path(shipped: Path, name: str, options: dict[str, object]) -> None:
+    assert make_policy(name) == AgentPolicy(str(shipped), options)
+    assert identity(name) == {"files": checkpoint_digest(shipped)}
+    assert split_methods(f"copy,{name},random") == ["copy", name, "random"]
+
+
+def test_a_wrong_option_of_the_shipped_agent_is_refused(shipped: Path) -> None:
+    with pytest.raises(UnknownMethod) as caught:
+        make_policy("researcher-mini:tpo=1")
+    assert "no option is called 'tpo'; did you mean 'top'? legal options: top, " in str(caught.value)
+    assert str(caught.value).endswith("device")
+
+
+@pytest.mark.parametrize(
+    ("name", "longer"),
+    [
+        ("researcher-mini", "researcher-mini:decode=greedy"),
+        ("researcher-mini:top=1", "researcher-mini:top=1,decode=greedy"),
+        ("researcher-mini:decode=score,top=1", "researcher-mini:top=1,decode=greedy"),
+        ("agent:a:b=c", "agent:a:b=c,decode=greedy"),
+        ("agent:runs/x,decode=sample", "agent:runs/x,decode=greedy"),
+    ],
+)
+def test_how_to_decode_becomes_part_of_the_name(name: str, longer: str) -> None:
+    assert decoding(name, "greedy") == longer
+
+
+@pytest.mark.parametrize("name", ["copy", "tpe:startup=3", "endpoint:m", "nobody"])
+def test_what_does_not_decode_says_so(name: str) -> None:
+    with pytest.raises(
+        UnknownMethod, match=f"'{name}' does not decode; --decode is for researcher-mini and agent:PATH"
+    ):
+        decoding(name, "score")
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_without_what_an_agent_needs_the_analyst_proposes(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    assert (default_policy(), fallback()) == ("researcher-mini", ())
+    monkeypatch.setattr("autollmresearch.policies.agent.find_spec", lambda name: None if name == missing else name)
+    assert default_policy() == "analyst"
+    (note,) = fallback()
+    assert note.startswith("the analyst proposes; researcher-mini")
+    assert f"needs {missing}: pip install 'autollmresearch[agent]'" in note
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "runs/a/checkpoint", "C:\\runs\\x", "../x y", "./no"])

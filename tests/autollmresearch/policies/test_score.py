@@ -13,16 +13,18 @@ import torch
 
 from autollmresearch.dialogue import Style, action
 from autollmresearch.episode import run_episodes
+from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.analyst import Known, believed
 from autollmresearch.evidence.posterior import proposals
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
 from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
-from autollmresearch.policies.score import answers, choose, draw, logprobs, shares
+from autollmresearch.policies.score import answers, choose, constrained, decided, draw, logprobs
 from autollmresearch.policy import State
 from autollmresearch.thoughts import thought
-from llmconfig_gym.experiment import Experiment
+from llmconfig_gym.action import read_action
+from llmconfig_gym.experiment import Experiment, Outcome
 from llmconfig_gym.pool import Pool
 
 STYLE = Style(top=2)
@@ -43,11 +45,11 @@ def agent(tiny_model: Any, tiny_tokenizer: Any) -> CausalLMPolicy:
     return CausalLMPolicy(tiny_model, tiny_tokenizer, AgentSettings(STYLE, context=8000, score=True))
 
 
-@pytest.mark.parametrize("together", [1 << 13, 64])
+@pytest.mark.parametrize("together", [1 << 13, 64, 1])
 def test_log_probabilities_are_those_of_one_pass_over_everything(
     agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
-    monkeypatch.setattr(score, "TOGETHER", together)  # 64: one or two answers at a time
+    monkeypatch.setattr(score, "TOGETHER", together)  # 64: one or two answers at a time; 1: each alone
     past, new, _ = agent._read(State(problem))
     said = answers(State(problem), STYLE, agent.chat.words).ids[:7]
     assert len({len(s) for s in said}) > 1
@@ -68,13 +70,31 @@ def test_answers_that_are_the_same_or_begin_alike(agent: CausalLMPolicy) -> None
             assert a == pytest.approx(b, abs=1e-5)
 
 
-def test_shares_are_those_of_a_model_that_may_write_only_these() -> None:
+def test_a_model_that_sees_through_a_window_cannot_score() -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = MistralConfig(vocab_size=16, num_key_value_heads=1, sliding_window=4, **sizes)
+    with pytest.raises(CheckpointProblem, match="a mistral with a window of attention cannot score"):
+        logprobs(MistralForCausalLM(config).eval(), [1, 2], [[3, 4]])
+
+
+def test_probabilities_are_those_of_a_model_that_may_write_only_these() -> None:
     log = np.log
     ids = [[1, 2, 9], [1, 3, 9], [4, 5, 9]]
     logs = [[log(0.3), log(0.02), log(0.5)], [log(0.3), log(0.06), log(0.1)], [log(0.1), log(1e-4), log(0.9)]]
+
+    def shares(ids: list[list[int]], logs: list[list[float]]) -> list[float]:
+        return [float(np.exp(sum(values))) for values in constrained(ids, logs)]
+
     assert shares(ids, logs) == pytest.approx([0.75 * 0.25, 0.75 * 0.75, 0.25]), "only 1 or 4, then only 2 or 3"
     assert shares([[1], [2]], [[-2000.0], [-2000.0]]) == pytest.approx([0.5, 0.5]), "of very unlikely answers, too"
     assert shares([[7, 8]], [[-3.0, -5.0]]) == pytest.approx([1])
+    assert decided(ids) == [[1, 2], [1, 3], [4]]
+    assert shares(decided(ids), [x[: len(d)] for x, d in zip(logs, decided(ids), strict=True)]) == pytest.approx(
+        shares(ids, logs)
+    )
+    assert decided([[7, 8]]) == [[7]]
 
 
 def test_the_model_and_the_analysts_worlds_are_pooled(target: Experiment, problem: Problem) -> None:
@@ -142,11 +162,12 @@ def test_an_episode_repeats_nothing_and_keeps_what_was_scored(
         assert chances == sorted(chances, reverse=True)
         assert sum(chances) == pytest.approx(1)
         assert candidates[0].config == turn.outcome.config
-    ids = torch.tensor([played.ids()])
-    with torch.no_grad():
-        known = torch.log_softmax(agent.model(input_ids=ids).logits[0], -1)
-    own = [(i, x) for i, (x, o) in enumerate(zip(played.logprobs(), played.own(), strict=True)) if o]
-    assert [x for _, x in own] == pytest.approx([float(known[i - 1, ids[0, i]]) for i, _ in own], abs=1e-4)
+    for turn, left in zip(played.turns, (4, 3, 2, 1), strict=True):
+        assert turn.proposal.tokens is not None
+        assert len(turn.proposal.tokens.logprobs) == len(turn.proposal.tokens.wrote)
+        chance = np.exp(sum(turn.proposal.tokens.logprobs))
+        assert chance == pytest.approx(turn.proposal.candidates[0].probability), "under what it was chosen from"
+        assert chance >= 1 / left - 1e-9
 
 
 def test_the_likeliest_is_given_with_the_thought_that_belongs_to_it(agent: CausalLMPolicy, problem: Problem) -> None:
@@ -154,12 +175,28 @@ def test_the_likeliest_is_given_with_the_thought_that_belongs_to_it(agent: Causa
     said = agent.propose([state])[0]
     possible = answers(state, STYLE, agent.chat.words)
     past, new, _ = agent._read(state)
-    share = shares(possible.ids, logprobs(agent.model, past + new, possible.ids))
+    of_each = constrained(possible.ids, logprobs(agent.model, past + new, possible.ids))
+    share = np.exp([sum(values) for values in of_each])
     best = problem.pool.config(int(possible.rows[share.argmax()]))
     assert said.config == action(best, thought(state, best, STYLE))
     assert said.reasoning == thought(state, best, STYLE)
     assert len(said.candidates) == 5
     assert said.candidates[0].probability == pytest.approx(share.max())
+
+
+def test_with_the_evidence_on_it_says_what_the_analyst_expects_there(agent: CausalLMPolicy, problem: Problem) -> None:
+    outcome = Outcome("measured", problem.pool.config(0), 3.4)
+    told = State(problem, (outcome,))
+    blind = agent.propose([told])[0]
+    assert (blind.mean, blind.sd, blind.trends) == (None, None, "")
+    agent.settings = replace(agent.settings, style=replace(STYLE, evidence=True))
+    said = agent.propose([told])[0]
+    posterior = believed(Known(problem, (outcome,)))
+    row, _ = problem.pool.find(read_action(said.config))
+    assert said.mean == pytest.approx(posterior.mean[row])
+    assert said.sd == pytest.approx(np.hypot(posterior.sd[row], posterior.noise))
+    assert said.trends.startswith(" ".join(posterior.explanation.sentences))
+    assert said.trends not in said.reasoning, "it would hear as its own thought what it never thought"
 
 
 def test_of_a_large_pool_what_the_analyst_expects_most_of(
