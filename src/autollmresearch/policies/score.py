@@ -36,8 +36,8 @@ MOST = 256
 """Configurations that are put into words at most; of more, those that the analyst expects most of (to an agent without
 its evidence it gives none of its knowledge: any)."""
 
-TOKENS = 8192
-"""Tokens of answers at most, in the same order; of these, less than half are asked about: half a second of one core for
+TOKENS = 32_768
+"""Tokens of answers at most, in the same order; of these, less than half are asked about: at most half a second of one core for
 two million weights."""
 
 TOGETHER = 512
