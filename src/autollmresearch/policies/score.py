@@ -37,8 +37,7 @@ MOST = 256
 its evidence it gives none of its knowledge: any)."""
 
 TOKENS = 32_768
-"""Tokens of answers at most, in the same order; of these, less than half are asked about: at most half a second of one core for
-two million weights."""
+"""Tokens of answers at most, in the same order; fewer than half of them are asked about."""
 
 TOGETHER = 512
 """Tokens of answers read in one forward pass: more see more that is not theirs, fewer share less."""
