@@ -32,7 +32,7 @@ from autollmresearch.training.recipe import read_recipe
 from llmconfig_gym import load_suite
 from llmconfig_gym.experiment import Experiment
 
-TRUSTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 1e6)
+TRUSTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 1e6)
 """From the model alone to (nearly) the analyst alone."""
 
 
