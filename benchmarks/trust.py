@@ -25,7 +25,7 @@ from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies.agent import AgentPolicy
 from autollmresearch.policies.causal_lm import CausalLMPolicy
-from autollmresearch.policies.score import answers, choose, constrained, decided, logprobs
+from autollmresearch.policies.score import answers, choose, weigh
 from autollmresearch.policy import State
 from autollmresearch.training.landscapes import draw
 from autollmresearch.training.recipe import read_recipe
@@ -83,9 +83,7 @@ def _episode(agent: CausalLMPolicy, experiment: Experiment, problem: Problem, tu
     for _ in range(turns):
         past, new, _ = agent._read(state)
         possible = answers(state, agent.settings.style, agent.chat.words)
-        short = decided(possible.ids)
-        of_each = constrained(short, logprobs(agent.model, [*past, *new], short))
-        share = np.exp([sum(values) for values in of_each])
+        _, share = weigh(agent.model, [*past, *new], possible.ids)
         rows = [int(possible.rows[choose(state, possible.rows, share, trust)[0]]) for trust in TRUSTS]
         result.append(experiment.regret(np.minimum(best, losses[rows])).tolist())
         row = int(proposals(believed(Known(problem, state.trials)), problem.budget - len(state.trials))[0])

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from autollmresearch.evidence.analyst import Known, believed
+from autollmresearch.evidence.analyst import Known, believed, expected
 from autollmresearch.evidence.posterior import proposals
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.policy import State
@@ -112,15 +112,11 @@ def candidates(state: State, style: Style) -> tuple[Expected, ...]:
 def _believed(known: Known, count: int) -> tuple[str, tuple[Expected, ...]]:
     """The analyst's trends in words and its candidates. Kept, for who is shown them wants to speak of them, too."""
     problem, posterior = known.problem, believed(known)
-    expected = [
-        Expected(
-            problem.pool.config(int(row)),
-            number(problem.metric.sign * float(posterior.mean[row]), 5),
-            number(float(np.hypot(posterior.sd[row], posterior.noise)), 2),
-        )
-        for row in proposals(posterior, min(count, len(problem.pool)))
-    ]
-    return " ".join(posterior.explanation.sentences), tuple(expected)
+    shown = []
+    for row in proposals(posterior, min(count, len(problem.pool))).tolist():
+        mean, sd = expected(problem, posterior, row)
+        shown.append(Expected(problem.pool.config(row), number(mean, 5), number(sd, 2)))
+    return " ".join(posterior.explanation.sentences), tuple(shown)
 
 
 def conversation(state: State, style: Style | None = None) -> Messages:

@@ -7,9 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from autollmresearch.training import STEPS
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
-
-STEPS = ("prior", "curate", "simulate", "distill", "reinforce")
 
 EPILOG = """steps, in this order; each reads what the ones before it left in RUN and writes RUN/STEP:
   prior      learn from an expert on landscapes drawn at random       -> RUN/prior/checkpoint

@@ -80,6 +80,12 @@ def believed(known: Known) -> Posterior:
     return fit(known.problem, known.trials)
 
 
+def expected(problem: Problem, posterior: Posterior, row: int) -> tuple[float, float]:
+    """Mean and standard deviation of the outcome of one run of this row, in the metric's own direction."""
+    mean = problem.metric.sign * float(posterior.mean[row])
+    return mean, float(np.hypot(posterior.sd[row], posterior.noise))
+
+
 def _best(losses: FloatArray) -> tuple[float, float]:
     """Mean and sd of the candidate with the least mean."""
     row = int(np.argmin(losses.mean(axis=0)))

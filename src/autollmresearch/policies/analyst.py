@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autollmresearch.evidence.analyst import Known, believed
+from autollmresearch.evidence.analyst import Known, believed, expected
 from autollmresearch.evidence.posterior import Posterior, proposals
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
@@ -23,14 +23,12 @@ class AnalystPolicy:
     """
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
-        fits: dict[object, Proposal] = {}
-        result = []
+        made: dict[Known, Proposal] = {}
         for state in states:
-            key = (id(state.problem), tuple((t.kind, repr(t.config), t.value) for t in state.trials))
-            if key not in fits:
-                fits[key] = _propose(state)
-            result.append(fits[key])
-        return result
+            known = Known(state.problem, state.trials)
+            if known not in made:
+                made[known] = _propose(state)
+        return [made[Known(s.problem, s.trials)] for s in states]
 
 
 def _propose(state: State) -> Proposal:
@@ -46,12 +44,6 @@ def with_evidence(proposal: Proposal, state: State, row: int) -> Proposal:
     posterior = believed(Known(state.problem, state.trials))
     mean, sd = expected(state.problem, posterior, row)
     return replace(proposal, mean=mean, sd=sd, trends=" ".join(_trends(posterior)))
-
-
-def expected(problem: Problem, posterior: Posterior, row: int) -> tuple[float, float]:
-    """Mean and standard deviation of the outcome of one run, in the metric's own direction."""
-    mean = problem.metric.sign * float(posterior.mean[row])
-    return mean, float(np.hypot(posterior.sd[row], posterior.noise))
 
 
 def reasoning(problem: Problem, posterior: Posterior, row: int) -> str:

@@ -17,11 +17,12 @@ import numpy as np
 
 from autollmresearch.dialogue import Style, conversation, reasoning
 from autollmresearch.errors import CheckpointProblem
+from autollmresearch.evidence.analyst import Known
 from autollmresearch.policies.analyst import with_evidence
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policies.score import answers, choose, constrained, decided, draw, logprobs
+from autollmresearch.policies.score import answers, choose, draw, weigh
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.description import require
 from llmconfig_gym.files import write_text
@@ -172,8 +173,8 @@ class CausalLMPolicy:
         made: dict[object, Callable[[State], Proposal]] = {}
         result = []
         for state in states:
-            told = tuple((t.kind, repr(t.config), t.value) for t in state.trials)
-            key = (id(state.problem), told, tuple(str(p.config) for p in state.proposals), state.hint)
+            said = tuple(str(p.config) for p in state.proposals)
+            key = (Known(state.problem, state.trials), said, state.hint)
             if key not in made:
                 made[key] = self._score(state)
             result.append(made[key](state))
@@ -185,9 +186,8 @@ class CausalLMPolicy:
         possible = answers(state, self.settings.style, self.chat.words)
         if len(past) + len(new) + max(map(len, possible.ids)) > self.settings.context:
             return lambda state: Proposal("", prompt=prompt)  # no room left: a missing turn
-        short = decided(possible.ids)
-        of_each = constrained(short, logprobs(self.model, [*past, *new], short))
-        chance = share = np.exp([sum(values) for values in of_each])
+        of_each, share = weigh(self.model, [*past, *new], possible.ids)
+        chance = share
         if self.temperature == 0:
             trust = self.settings.trust if self.settings.style.evidence else 0.0
             best, chance = choose(state, possible.rows, share, trust)

@@ -69,6 +69,19 @@ def answers(state: State, style: Style, words: Callable[[str], list[int]]) -> An
     return Answers(rows[:fit], texts[:fit], ids[:fit])
 
 
+def weigh(
+    model: PreTrainedModel, read: Sequence[int], ids: Sequence[Sequence[int]]
+) -> tuple[list[list[float]], FloatArray]:
+    """The model's opinion of n different answers, of which it may write only these.
+
+    Returns:
+        The log-probabilities of the tokens of each answer that are not forced, and the answers' probabilities [n].
+    """
+    short = decided(ids)
+    of_each = constrained(short, logprobs(model, read, short))
+    return of_each, np.exp([sum(values) for values in of_each])
+
+
 def decided(ids: Sequence[Sequence[int]]) -> list[Sequence[int]]:
     """Each of n different answers up to the last token at which there was a choice among them; at least one token.
 

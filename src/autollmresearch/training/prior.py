@@ -20,7 +20,7 @@ import numpy as np
 from autollmresearch.dialogue import Messages, Style
 from autollmresearch.policies.chat import Chat
 from autollmresearch.training.expert import ExpertSettings, play
-from autollmresearch.training.landscapes import LandscapeSettings, landscape, training_seed
+from autollmresearch.training.landscapes import Landscape, LandscapeSettings, landscape, training_seed
 from autollmresearch.training.processes import process_count
 from autollmresearch.training.sft import CHECKPOINT, SftSettings, fine_tune
 from autollmresearch.training.unlocked import suite_files
@@ -148,8 +148,13 @@ def prior(recipe: Recipe, run: Path, *, rows_of: Path | None = None, progress: b
 def episode(settings: PriorSettings, style: Style, seed: int, index: int) -> tuple[Messages, list[bool]]:
     """The `index`-th episode: its conversation, and for each answer whether it is learned from."""
     drawn = training_seed(seed, index)
+    return _played(settings, style, drawn, landscape(drawn, settings.landscapes))
+
+
+def _played(settings: PriorSettings, style: Style, drawn: int, on: Landscape) -> tuple[Messages, list[bool]]:
+    """The expert's episode on the landscape of the seed `drawn`."""
     style = settings.hidden.draw(style, np.random.default_rng([2718, drawn]))
-    return play(landscape(drawn, settings.landscapes), style, settings.expert, np.random.default_rng([314, drawn]))
+    return play(on, style, settings.expert, np.random.default_rng([314, drawn]))
 
 
 def scratch_tokenizer(recipe: Recipe, path: Path) -> Any:
@@ -200,10 +205,13 @@ def _write_shard(
     from transformers import AutoTokenizer
 
     chat = Chat(AutoTokenizer.from_pretrained(tokenizer))
-    rows = [chat.encode(*episode(settings, style, seed, index)) for index in range(first, last)]
-    drawn = (landscape(training_seed(seed, index), settings.landscapes) for index in range(first, last))
+    rows, kinds = [], []
+    for drawn in (training_seed(seed, index) for index in range(first, last)):
+        on = landscape(drawn, settings.landscapes)
+        rows.append(chat.encode(*_played(settings, style, drawn, on)))
+        kinds.append(on.experiment.family)
     columns = {
-        "kind": pyarrow.array([target.experiment.family for target in drawn]),
+        "kind": pyarrow.array(kinds),
         "input_ids": pyarrow.array([r.ids for r in rows], pyarrow.list_(pyarrow.int32())),
         "assistant_masks": pyarrow.array([r.own for r in rows], pyarrow.list_(pyarrow.bool_())),
     }

@@ -21,6 +21,7 @@ import yaml
 from tabulate import tabulate
 
 from autollmresearch.errors import ResearchError, StepProblem
+from autollmresearch.training import STEPS
 from autollmresearch.training.curate import SAMPLES, read_samples
 from autollmresearch.training.sft import CHECKPOINT
 from autollmresearch.training.step import digest, read_manifest
@@ -33,8 +34,6 @@ MOST = 20_000_000
 CARD = "README.md"
 TRAINS = ("prior", "distill", "reinforce")
 """Steps that make a checkpoint."""
-
-ORDER = ("prior", "curate", "simulate", "distill", "reinforce")
 
 
 def ship(run: Path, out: Path, *, machine: str, results: str, limits: str, step: str = "reinforce") -> Path:
@@ -52,7 +51,7 @@ def ship(run: Path, out: Path, *, machine: str, results: str, limits: str, step:
     from autollmresearch.policies.causal_lm import AgentSettings
     from autollmresearch.policies.pretrained import load_pretrained
 
-    steps = [_manifest(run, name) for name in ORDER[: ORDER.index(step) + 1]]
+    steps = [_manifest(run, name) for name in STEPS[: STEPS.index(step) + 1]]
     checkpoint = run / step / CHECKPOINT
     model, tokenizer = load_pretrained(checkpoint)
     with whole_directory(out) as temporary:

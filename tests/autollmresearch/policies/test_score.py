@@ -137,7 +137,7 @@ def test_states_that_know_the_same_are_scored_once(
     agent: CausalLMPolicy, problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    monkeypatch.setattr("autollmresearch.policies.causal_lm.logprobs", lambda *a: calls.append(a) or logprobs(*a))
+    monkeypatch.setattr("autollmresearch.policies.score.logprobs", lambda *a: calls.append(a) or logprobs(*a))
     one, other, told = agent.propose(
         [State(problem, seed=0), State(problem, seed=1), State(problem, hint="Hint: the best is lr 1.0e-3.")]
     )
