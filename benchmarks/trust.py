@@ -24,7 +24,7 @@ from autollmresearch.evidence.posterior import proposals
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies.agent import AgentPolicy
-from autollmresearch.policies.causal_lm import CausalLMPolicy
+from autollmresearch.policies.causal_lm import CausalLMPolicy, recent
 from autollmresearch.policies.score import answers, choose, weigh
 from autollmresearch.policy import State
 from autollmresearch.training.landscapes import draw
@@ -32,8 +32,8 @@ from autollmresearch.training.recipe import read_recipe
 from llmconfig_gym import load_suite
 from llmconfig_gym.experiment import Experiment
 
-TRUSTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 1e6)
-"""From the model alone to (nearly) the analyst alone."""
+TRUSTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""From the model alone to the analyst alone."""
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     regrets: dict[str, list[list[float]]] = defaultdict(list)
     for kind, experiment, problem in tqdm(cases, unit="episode"):
         regrets[kind] += _episode(agent, experiment, problem, args.turns)
-    print(f"{'':36}" + "".join(f"{'analyst' if t > 1e3 else f'{t:g}':>9}" for t in TRUSTS) + "   states")
+    print(f"{'':36}" + "".join(f"{t:9g}" for t in TRUSTS) + "   states")
     means = {kind: np.mean(rows, axis=0) for kind, rows in regrets.items()}
     means["all (mean of the above)"] = np.mean(list(means.values()), axis=0)
     for kind, mean in means.items():
@@ -81,9 +81,10 @@ def _episode(agent: CausalLMPolicy, experiment: Experiment, problem: Problem, tu
     losses = experiment.losses
     state, best, result = State(problem), np.inf, []
     for _ in range(turns):
-        past, new, _ = agent._read(state)
         possible = answers(state, agent.settings.style, agent.chat.words)
-        _, share = weigh(agent.model, [*past, *new], possible.ids)
+        turns, new, _ = agent._read(state)
+        read, _ = recent(turns, new, agent.settings.context - max(map(len, possible.ids)))
+        _, share = weigh(agent.model, read, possible.ids)
         rows = [int(possible.rows[choose(state, possible.rows, share, trust)[0]]) for trust in TRUSTS]
         result.append(experiment.regret(np.minimum(best, losses[rows])).tolist())
         row = int(proposals(believed(Known(problem, state.trials)), problem.budget - len(state.trials))[0])

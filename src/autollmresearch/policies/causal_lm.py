@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -40,6 +41,13 @@ SHOWN = 5
 """Candidates that a scored proposal names, with their probabilities of being best."""
 
 
+TOO_LONG = "Beware: this is more than the model can read; the analyst decides."
+"""What people are told then, before the analyst's trends."""
+
+Turned: TypeAlias = tuple[list[int], list[int]]
+"""What was read, and what was written then, in one turn, as ids."""
+
+
 @dataclass(frozen=True)
 class AgentSettings:
     """How a model is asked.
@@ -47,11 +55,13 @@ class AgentSettings:
     Attributes:
         style: what its prompts show.
         max_new_tokens: the most that one turn may write; what is longer is cut off, and most likely invalid.
-        context: the most tokens of a whole episode; a turn for which there is no room is empty, hence invalid.
+        context: the most tokens of a whole episode. An agent that writes says nothing in a turn for which there is no
+            room, which is invalid; one that scores forgets its earliest trials, and what it cannot read even so is
+            left to the analyst, where there is evidence.
         score: whether all legal answers are scored and the likeliest is given (it may be longer than
             `max_new_tokens`), instead of writing one.
-        trust: how much say the analyst's possible worlds have then beside the model (`score.choose`); 0: none.
-            Without evidence they have none.
+        trust: how much say the analyst's possible worlds have then beside the model, from 0 (none) to 1
+            (`score.choose`). Without evidence they have none.
     """
 
     style: Style = field(default_factory=Style)
@@ -61,7 +71,7 @@ class AgentSettings:
     trust: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.trust >= 0, "trust is at least 0", self.trust)
+        require(0 <= self.trust <= 1, "trust is from 0 to 1", self.trust)
 
     def save(self, checkpoint: Path) -> None:
         """Write `agent.json` into a checkpoint's directory."""
@@ -144,13 +154,14 @@ class CausalLMPolicy:
         if self.settings.score:
             return self._scored(states)
         read = [self._read(state) for state in states]
+        ids = [[*chain(*chain(*past)), *new] for past, new, _ in read]
         most, context = self.settings.max_new_tokens, self.settings.context
-        room = [min(most, context - len(past) - len(new)) for past, new, _ in read]
+        room = [min(most, context - len(known)) for known in ids]
         width = max(0, *room)
         uniforms = np.stack([state.rng().random(width) for state in states])
         fits = [i for i, space in enumerate(room) if space > 0]
         written = self.decoder.write(
-            [read[i][0] + read[i][1] for i in fits],
+            [ids[i] for i in fits],
             uniforms[fits],
             temperature=self.temperature,
             limits=[room[i] for i in fits],
@@ -161,10 +172,9 @@ class CausalLMPolicy:
             if i not in answers:
                 proposals.append(Proposal("", prompt=prompt))  # no room left: a missing turn
                 continue
-            ids, logprobs = answers[i].ids, answers[i].logprobs
-            text = self.chat.text(ids)
-            tokens = Tokens(tuple(new), ids, logprobs)
-            usage = Usage(len(new), len(ids))
+            text = self.chat.text(answers[i].ids)
+            tokens = Tokens(tuple(new), answers[i].ids, answers[i].logprobs)
+            usage = Usage(len(new), len(answers[i].ids))
             proposals.append(Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage))
         return proposals
 
@@ -182,14 +192,21 @@ class CausalLMPolicy:
 
     def _score(self, state: State) -> Callable[[State], Proposal]:
         """Weigh all answers that are legal and were not given yet; the result gives one of them."""
-        past, new, prompt = self._read(state)
-        possible = answers(state, self.settings.style, self.chat.words)
-        if len(past) + len(new) + max(map(len, possible.ids)) > self.settings.context:
+        style = self.settings.style
+        possible = answers(state, style, self.chat.words)
+        turns, new, prompt = self._read(state)
+        read, whole = recent(turns, new, self.settings.context - max(map(len, possible.ids)))
+        if not read and not style.evidence:
             return lambda state: Proposal("", prompt=prompt)  # no room left: a missing turn
-        of_each, share = weigh(self.model, [*past, *new], possible.ids)
+        trust = self.settings.trust if style.evidence else 0.0
+        of_each: list[list[float]] = []
+        share = np.full(len(possible.rows), 1 / len(possible.rows))
+        if read:
+            of_each, share = weigh(self.model, read, possible.ids)
+        else:
+            trust = 1.0  # the model cannot read this: the analyst decides
         chance = share
         if self.temperature == 0:
-            trust = self.settings.trust if self.settings.style.evidence else 0.0
             best, chance = choose(state, possible.rows, share, trust)
         order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
         pool = state.problem.pool
@@ -197,38 +214,53 @@ class CausalLMPolicy:
 
         def give(state: State) -> Proposal:
             i = best if self.temperature == 0 else draw(share, self.temperature, state.rng())
-            forced = [0.0] * (len(possible.ids[i]) - len(of_each[i]))
-            proposal = Proposal(
-                possible.texts[i],
-                reasoning(possible.texts[i]),
-                prompt=prompt,
-                tokens=Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced)),
-                usage=Usage(len(new), len(possible.ids[i])),
-                candidates=shown,
-            )
-            return with_evidence(proposal, state, int(possible.rows[i])) if self.settings.style.evidence else proposal
+            tokens = None  # where something was forgotten or not read, these ids are not what was answered
+            if whole:
+                forced = [0.0] * (len(possible.ids[i]) - len(of_each[i]))
+                tokens = Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced))
+            text = possible.texts[i]
+            usage = Usage(len(new), len(possible.ids[i])) if read else Usage()
+            proposal = Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage, candidates=shown)
+            if not style.evidence:
+                return proposal
+            proposal = with_evidence(proposal, state, int(possible.rows[i]))
+            return proposal if read else replace(proposal, trends=f"{TOO_LONG} {proposal.trends}")
 
         return give
 
-    def _read(self, state: State) -> tuple[list[int], list[int], str]:
-        """Ids of all that was read and written before, ids of what is new, and what is new as text."""
+    def _read(self, state: State) -> tuple[list[Turned], list[int], str]:
+        """What was read and written in each turn before, as ids; the ids of what is new, and what is new as text."""
         messages = conversation(state, self.settings.style)
         new = messages[-1]["content"]
-        past: list[int] = []
+        past: list[Turned] = []
         finished = True
         for turn, message in enumerate(messages[1::2]):
             tokens = state.proposals[turn].tokens if turn < len(state.proposals) else None
             if tokens is None:  # said elsewhere, or an empty turn
-                read = messages[2 * turn]["content"]
-                past += self._new(read, turn, finished) + self.chat.words(message["content"])
+                read = self._new(messages[2 * turn]["content"], turn, finished)
+                past.append((read, self.chat.words(message["content"])))
                 finished = True
             else:
-                past += [*tokens.read, *tokens.wrote]
+                past.append(([*tokens.read], [*tokens.wrote]))
                 finished = bool(tokens.wrote) and tokens.wrote[-1] == self.chat.end_id
         return past, self._new(new, len(messages) // 2, finished), new
 
     def _new(self, text: str, turn: int, finished: bool) -> list[int]:
         return self.chat.start(text) if turn == 0 else self.chat.follow(text, finished)
+
+
+def recent(past: Sequence[Turned], new: Sequence[int], room: int) -> tuple[list[int], bool]:
+    """What is read: the first prompt and the latest turns that fit, with what is new; and whether that is all.
+
+    Empty if not even the first prompt and the latest turn fit.
+    """
+    reads = [*(read for read, _ in past), new]
+    turns = [[*wrote, *read] for (_, wrote), read in zip(past, reads[1:], strict=True)]
+    for forgotten in range(max(1, len(turns))):
+        ids = [*reads[0], *chain.from_iterable(turns[forgotten:])]
+        if len(ids) <= room:
+            return ids, forgotten == 0
+    return [], False
 
 
 def _changed(settings: AgentSettings, options: dict[str, Any]) -> AgentSettings:

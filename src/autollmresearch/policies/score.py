@@ -5,8 +5,8 @@ says how likely it is to write just these words, if it may write no others. Thei
 best: an agent that was taught by an expert learned how often each answer is the expert's. So no proposal is ever
 illegal or repeated, and the answer reasons as the agent was taught to.
 
-The analyst's possible worlds (evidence/posterior.py) may have a say beside the model: `choose` weighs each world by
-what the model thinks of the configuration that is best in it, and gives the answer that is expected to lose least.
+The analyst's possible worlds (evidence/posterior.py) may have a say beside the model: `choose` pools what both think
+of the configuration that is best in each, and gives the answer that is expected to lose least.
 """
 
 from __future__ import annotations
@@ -124,23 +124,25 @@ def constrained(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[float]
 def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: float) -> tuple[int, FloatArray]:
     """Which of the answers to give, and how probable each is to be the best of them.
 
-    With a trust of 0 the model's shares are the probabilities, and the likeliest is given. Otherwise a logarithmic pool
-    (Genest & Zidek 1986): world s of the analyst weighs `share[best in s] ** (1 / trust)`; a configuration's
-    probability is the weight of the worlds in which it is best, and that is given whose outcome, together with what
-    was told, is expected to leave the least loss. The larger the trust, the less say has the model.
+    A linear pool of two opinions (Stone 1961). The analyst's worlds weigh alike, the model's by its probability of the
+    configuration that is best in them; each world weighs `trust` of the one and `1 - trust` of the other. A
+    configuration's probability is the weight of the worlds in which it is best, and that is given whose outcome,
+    together with what was told, is expected to leave the least loss. With a trust of 1 the analyst decides. With 0 the
+    worlds have no say: the model's shares are the probabilities, and the likeliest is given.
 
     Args:
         rows: [n] of the pool, what can be answered.
         share: [n] the model's probabilities.
-        trust: at least 0.
+        trust: in the analyst, in [0, 1].
     """
     if trust == 0:
         return int(np.argmax(share)), share
     posterior = believed(Known(state.problem, state.trials))
     samples = posterior.samples[:, rows]  # [worlds, n]
     winners = samples.argmin(axis=1)
-    with np.errstate(divide="ignore"):
-        weight = _softmax(np.maximum(np.log(share[winners]), -1e3) / trust)
+    alike = np.bincount(winners, minlength=len(rows))[winners]  # worlds with the same best share its probability
+    weight = trust / len(winners) + (1 - trust) * share[winners] / alike
+    weight /= weight.sum()
     told = posterior.samples[:, posterior.told]
     held = np.minimum(samples, told.min(axis=1, keepdims=True)) if len(posterior.told) else samples
     expected = weight @ held
@@ -153,11 +155,6 @@ def draw(share: FloatArray, temperature: float, rng: np.random.Generator) -> int
     """One of the answers, with probability in proportion to `share ** (1 / temperature)`."""
     with np.errstate(divide="ignore"):
         return int(np.argmax(np.log(share) / temperature + rng.gumbel(size=len(share))))
-
-
-def _softmax(logits: FloatArray) -> FloatArray:
-    likelihood = np.exp(logits - logits.max())
-    return np.asarray(likelihood / likelihood.sum())
 
 
 def logprobs(model: PreTrainedModel, read: Sequence[int], said: Sequence[Sequence[int]]) -> list[list[float]]:
