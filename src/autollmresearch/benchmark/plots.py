@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autollmresearch.benchmark.standing import Standing
 from autollmresearch.benchmark.summary import Group
 from autollmresearch.methods import DEFAULT
 from llmconfig_gym.files import whole_file
@@ -62,6 +63,40 @@ def regret_curves(group: Group) -> Figure:
     for text in legend.get_texts():
         text.set_parse_math(False)  # and so may a path
     return figure
+
+
+def rank_picture(standing: Standing) -> Figure:
+    """Average ranks on a line; methods that a bar joins cannot be told apart (Demsar 2006, figure 1)."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from scikit_posthocs import critical_difference_diagram
+
+    labels = [textwrap.shorten(p.method, LABEL, placeholder="...") for p in standing.places]
+    names = [f"{label}{chr(0x200B) * labels[:i].count(label)}" for i, label in enumerate(labels)]  # none like another
+    ranks = pd.Series([p.rank for p in standing.places], index=names)
+    apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()) >= standing.critical
+    figure = Figure(figsize=(7.2, 1.6 + 0.16 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    critical_difference_diagram(
+        ranks,
+        pd.DataFrame(np.where(apart, 0.0, 1.0), index=names, columns=names),
+        ax=axes,
+        label_fmt_left="{label} ({rank:.1f})",
+        label_fmt_right="({rank:.1f}) {label}",
+        label_props={"fontsize": 9, "color": "black", "parse_math": False},
+        color_palette={n: style(p.method, i)["color"] for i, (n, p) in enumerate(zip(names, standing.places, strict=True))},
+        text_h_margin=0.2,
+    )
+    axes.set_title(f"average ranks, protocol {standing.protocol}", loc="left", fontsize=11, parse_math=False)
+    return figure
+
+
+def save_ranks(standing: Standing, directory: Path) -> Path:
+    """Write a standing's ranks as PNG; returns the path."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", f"ranks-{standing.protocol}") + ".png"
+    with whole_file(directory / name) as temporary:
+        rank_picture(standing).savefig(temporary, format="png", dpi=150)
+    return directory / name
 
 
 def save_curves(group: Group, directory: Path) -> Path:
