@@ -181,4 +181,10 @@ def _facts(manifest: dict[str, Any]) -> str:
 
 
 def _size(group: Group) -> str:
-    return f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
+    text = f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
+    return " ".join((text, *not_applicable(group)))
+
+
+def not_applicable(group: Group) -> list[str]:
+    """A sentence for every method that cannot serve the group."""
+    return [f"Not applicable: {method} ({reason})." for method, reason in group.missing]
