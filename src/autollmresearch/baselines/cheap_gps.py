@@ -30,7 +30,7 @@ class CheapGP:
 
     def __init__(self, table: CheapTable, problem: Problem) -> None:
         keep = subset(len(table.losses), POINTS)
-        x, y = table.x[keep], standardised(table.losses[keep])
+        x, y = table.x[keep], standardised(table.losses)[keep]
         mixture = any(isinstance(p, Simplex) for p in problem.space.parameters)
         widths = 1 if mixture else x.shape[1]  # the weights of a mixture are alike and many
         optimizer = "fmin_l_bfgs_b" if len(x) > 2 else None
@@ -53,6 +53,8 @@ def gp_prior(widths: int) -> Kernel:
 
 def standardised(losses: FloatArray) -> FloatArray:
     """[n] zero mean and unit standard deviation; zeros where all are alike."""
+    if len(losses) == 0:
+        return losses
     sd = float(losses.std())
     return np.asarray((losses - losses.mean()) / (sd if sd > 0 else 1.0))
 

@@ -14,6 +14,9 @@ from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State, nearest_untried
 from llmconfig_gym.parameter import FloatArray, Ordered
 
+FEWEST = 5
+"""Runs of an experiment whose best counts."""
+
 
 @dataclass(frozen=True)
 class OwnLawPolicy:
@@ -22,8 +25,9 @@ class OwnLawPolicy:
     What practitioners do (Kaplan et al. 2020, DeepSeek-AI 2024, section 3.1): least squares, on logarithms, through the
     best configuration of each cheaper experiment. A setting on a linear scale follows a straight line in the logarithms
     of fidelity, one marked relative keeps to its position in the range. Where there are fewer experiments than
-    coefficients, the smallest exponents that pass through all of them are taken: of a single one, its best is copied.
-    Categories and the weights of mixtures follow no power law; they are the best of the nearest experiment.
+    coefficients, the smallest exponents that pass through all of them are taken. Experiments of which fewer than five
+    runs are known do not count, whose best is chance; where fewer than two count, the best of the nearest experiment is
+    copied. So it is for categories and the weights of mixtures, which follow no power law.
     """
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
@@ -32,15 +36,18 @@ class OwnLawPolicy:
     def _one(self, state: State) -> Proposal:
         if not state.problem.cheaper:
             return RandomPolicy().propose([state])[0]
-        count = len(state.problem.cheaper)
-        reason = f"nearest to a power law through the best of {count} cheaper experiments"
-        return Proposal(nearest_untried(state, _predicted(state.problem)), reason)
+        point, count = _predicted(state.problem)
+        law = f"a power law through the best of {count} cheaper experiments"
+        reason = f"nearest to {law if count > 1 else 'the best of the nearest cheaper experiment'}"
+        return Proposal(nearest_untried(state, point), reason)
 
 
-def _predicted(problem: Problem) -> FloatArray:
-    """[width] where the best configuration of the target is expected, in its coordinates."""
-    tables = cheap_tables(problem)
-    point = tables[0].best.copy()
+def _predicted(problem: Problem) -> tuple[FloatArray, int]:
+    """[width] where the best configuration of the target is expected, and the experiments it rests on."""
+    point = cheap_tables(problem)[0].best.copy()
+    tables = [table for table in cheap_tables(problem) if len(table.losses) >= FEWEST]
+    if len(tables) < 2:
+        return point, 1
     scale = FidelityScale(problem)
     fidelities = np.concatenate([scale.rows(table.runs.fidelity, 1) for table in tables])
     target = scale.rows(problem.fidelity, 1)[0]
@@ -53,4 +60,4 @@ def _predicted(problem: Problem) -> FloatArray:
         if isinstance(p, Ordered) and scale.names:
             point[start] = law[start]
         start += p.width
-    return point
+    return point, len(tables)

@@ -91,7 +91,7 @@ def _prior(problem: Problem) -> tuple[FloatArray, float]:
     y = np.concatenate([normal_scores(table.losses) for table in tables])
     keep = subset(len(y), POINTS)
     x, y = x[keep], y[keep]
-    network = MLPRegressor(LAYERS, solver="lbfgs", alpha=ALPHA, max_iter=300, random_state=0)
+    network = MLPRegressor(hidden_layer_sizes=LAYERS, solver="lbfgs", alpha=ALPHA, max_iter=300, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is a regularisation here
         spread = 1.0

@@ -42,6 +42,7 @@ class RGPEPolicy:
             return RandomPolicy().propose([state])[0]
         models = cheap_gps(state.problem)
         told, losses = state.told()
+        rng = state.rng()
         x, y = state.problem.pool.encoded[told], standardised(clip_losses(losses, state.problem.clip))
         means, sds = [m.mean for m in models], [m.sd for m in models]
         own = None
@@ -49,8 +50,8 @@ class RGPEPolicy:
             process = regress(gp_prior(1), x, y, optimizer="fmin_l_bfgs_b")
             mean, sd = process.predict(state.problem.pool.encoded, return_std=True)
             means, sds = [*means, mean], [*sds, sd]
-            own = _left_out(process.kernel_(x), y, state.rng())
-        weights = _weights(models, x, y, own, state.rng())
+            own = _left_out(process.kernel_(x), y, rng)
+        weights = _weights(models, x, y, own, rng)
         mean = np.einsum("m,mp->p", weights, np.stack(means))
         if len(told) == 0:
             return Proposal(least_untried(state, mean), f"least mean of {len(models)} cheaper experiments' processes")

@@ -111,8 +111,8 @@ def _behind(m: MethodSummary) -> str:
     mean, low, high = m.behind
     if mean == low == high == 0:
         return "best" if mean == 0 else ""
-    verdict = "" if low > 0 else " (tie)"
-    return f"{digits(mean)} [{signed(low)}, {digits(high)}]{verdict}"
+    verdict = "" if low > 0 or high < 0 else " (tie)"  # less than the best: the oracle
+    return f"{signed(mean)} [{signed(low)}, {signed(high)}]{verdict}"
 
 
 def signed(value: float) -> str:
