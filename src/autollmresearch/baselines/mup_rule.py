@@ -50,9 +50,10 @@ class MupRulePolicy:
 
 def _width_ratio(cheap: Fidelity, target: Fidelity) -> float | None:
     """How much wider the target is; None if it cannot be told."""
-    for name in target.values:
-        power = 1.0 if name.lower() in WIDTHS else 0.5 if fidelity_role(name) == "parameters" else None
+    widths = [(name, 1.0) for name in target.values if name.lower() in WIDTHS]
+    sizes = [(name, 0.5) for name in target.values if fidelity_role(name) == "parameters"]
+    for name, power in (*widths, *sizes):
         a, b = cheap.values.get(name), target.values[name]
-        if power and isinstance(a, int | float) and isinstance(b, int | float) and a > 0 and b > 0:
+        if isinstance(a, int | float) and isinstance(b, int | float) and a > 0 and b > 0:
             return math.pow(b / a, power)
     return None

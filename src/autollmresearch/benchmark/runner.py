@@ -241,7 +241,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
 def _missing(cell: Cell, task: str, settings: BenchmarkSettings, reason: str) -> list[dict[str, Any]]:
     """The rows of a method that cannot serve an experiment: the reason in place of a configuration, and no metrics."""
     own = {"method": cell.method, "suite": cell.suite, "task": task, "experiment": cell.experiment}
-    own |= {"protocol": cell.protocol, "config": reason, "outcome": NOT_APPLICABLE}
+    own |= {"protocol": cell.protocol, "config": _text(reason), "outcome": NOT_APPLICABLE}
     used = dict.fromkeys(("seconds", "read_tokens", "written_tokens", "cost"), 0)
     none = dict.fromkeys(COLUMNS, float("nan")) | {"within_noise": None} | used
     return [
