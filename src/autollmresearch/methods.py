@@ -14,11 +14,21 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.mup_rule import MupRulePolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
+from autollmresearch.baselines.oracle import OraclePolicy
+from autollmresearch.baselines.own_law import OwnLawPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
 from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
+from autollmresearch.baselines.published_law import PublishedLawPolicy
+from autollmresearch.baselines.quantile import QuantilePolicy
 from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.baselines.rank_average import RankAveragePolicy
+from autollmresearch.baselines.rgpe import RGPEPolicy
+from autollmresearch.baselines.rush import RushPolicy
+from autollmresearch.baselines.zero_shot import ZeroShotPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
@@ -31,6 +41,17 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,
+    "bounding-box": BoundingBoxPolicy,
+    "zero-shot": ZeroShotPolicy,
+    "quantile": QuantilePolicy,
+    "rush": RushPolicy,
+    "rgpe": RGPEPolicy,
+    "rank-average": RankAveragePolicy,
+    "own-law": OwnLawPolicy,
+    "mup-rule": MupRulePolicy,
+    "published-law": partial(PublishedLawPolicy, "step-law"),
+    "published-law-deepseek": partial(PublishedLawPolicy, "deepseek"),
+    "oracle": OraclePolicy,
     "analyst": AnalystPolicy,
 }
 

@@ -59,7 +59,8 @@ def regret_curves(group: Group) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, which="major", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    handles = axes.get_lines()  # perhaps none
+    legend = axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     for text in legend.get_texts():
         text.set_parse_math(False)  # and so may a path
     return figure

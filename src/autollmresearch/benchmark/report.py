@@ -111,8 +111,8 @@ def _behind(m: MethodSummary) -> str:
     mean, low, high = m.behind
     if mean == low == high == 0:
         return "best" if mean == 0 else ""
-    verdict = "" if low > 0 else " (tie)"
-    return f"{digits(mean)} [{signed(low)}, {digits(high)}]{verdict}"
+    verdict = "" if low > 0 or high < 0 else " (tie)"  # less than the best: the oracle
+    return f"{signed(mean)} [{signed(low)}, {signed(high)}]{verdict}"
 
 
 def signed(value: float) -> str:
@@ -181,4 +181,10 @@ def _facts(manifest: dict[str, Any]) -> str:
 
 
 def _size(group: Group) -> str:
-    return f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
+    text = f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
+    return " ".join((text, *not_applicable(group)))
+
+
+def not_applicable(group: Group) -> list[str]:
+    """A sentence for every method that cannot serve the group."""
+    return [f"Not applicable: {method} ({reason})." for method, reason in group.missing]

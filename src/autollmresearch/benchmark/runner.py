@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.benchmark.metrics import episode_metrics
+from autollmresearch.baselines.oracle import OraclePolicy
+from autollmresearch.benchmark.metrics import NOT_APPLICABLE, episode_metrics
 from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.episode import run_episodes
-from autollmresearch.errors import ResultsMismatch
+from autollmresearch.errors import NotApplicable, ResultsMismatch
 from autollmresearch.methods import make_policy
 from llmconfig_gym.files import whole_file, write_text
 from llmconfig_gym.parameter import shown
@@ -182,8 +183,7 @@ def _run(
 
 
 def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) -> Cell:
-    """Run one cell and write its rows to `path`."""
-    import pandas as pd
+    """Run one cell and write its rows to `path`; where the method cannot serve the experiment, why not."""
     import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, which must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
@@ -193,8 +193,15 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
     problems = protocol.problems(target, suite.cheaper(target.id), settings.budget, seeds)
     # Draws of its own for each experiment: pools are often alike, and intervals take experiments to be independent.
     own = [zlib.crc32(f"{target.id} {seed}".encode()) for seed in seeds]
-    with threadpool_limits(1):
-        episodes = run_episodes(make_policy(cell.method), [target] * len(seeds), problems, own)
+    policy = make_policy(cell.method)
+    if isinstance(policy, OraclePolicy):
+        policy = OraclePolicy(target)
+    try:
+        with threadpool_limits(1):
+            episodes = run_episodes(policy, [target] * len(seeds), problems, own)
+    except NotApplicable as reason:
+        _write(_missing(cell, target.task, settings, str(reason)), path)
+        return cell
     rows = []
     for seed, episode in zip(seeds, episodes, strict=True):
         metrics = episode_metrics(target, episode.outcomes)
@@ -218,11 +225,30 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
                     "cost": turn.proposal.usage.cost,
                 }
             )
+    _write(rows, path)
+    return cell
+
+
+def _write(rows: list[dict[str, Any]], path: Path) -> None:
+    import pandas as pd
+
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame = frame.astype({"value": "float64", "best_value": "float64", "within_noise": "boolean"})
     with whole_file(path) as temporary:
         frame.to_parquet(temporary, index=False)
-    return cell
+
+
+def _missing(cell: Cell, task: str, settings: BenchmarkSettings, reason: str) -> list[dict[str, Any]]:
+    """The rows of a method that cannot serve an experiment: the reason in place of a configuration, and no metrics."""
+    own = {"method": cell.method, "suite": cell.suite, "task": task, "experiment": cell.experiment}
+    own |= {"protocol": cell.protocol, "config": _text(reason), "outcome": NOT_APPLICABLE}
+    used = dict.fromkeys(("seconds", "read_tokens", "written_tokens", "cost"), 0)
+    none = dict.fromkeys(COLUMNS, float("nan")) | {"within_noise": None} | used
+    return [
+        {**none, **own, "seed": seed, "trial": trial}
+        for seed in range(settings.seeds)
+        for trial in range(1, settings.budget + 1)
+    ]
 
 
 def _text(config: object) -> str:

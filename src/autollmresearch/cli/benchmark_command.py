@@ -83,7 +83,7 @@ def run_report(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace, frame: pd.DataFrame) -> int:
-    from autollmresearch.benchmark.report import headline, write_report
+    from autollmresearch.benchmark.report import headline, not_applicable, write_report
     from autollmresearch.benchmark.summary import summarize
 
     page = write_report(args.out, frame)
@@ -95,6 +95,6 @@ def _show(args: argparse.Namespace, frame: pd.DataFrame) -> int:
         return 0
     for group in groups:
         table = headline(group)
-        print(f"\n{table.title}\n{table.plain()}")
+        print("\n".join(("", table.title, table.plain(), *not_applicable(group))))
     print(f"\nreport: {page}")
     return 0

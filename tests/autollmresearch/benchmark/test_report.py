@@ -14,6 +14,7 @@ from autollmresearch.benchmark.report import Table, digits, headline, scales, wr
 from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.summary import Group, summarize
+from autollmresearch.cli.main import main
 from autollmresearch.errors import ResultsMismatch
 
 Frame = Callable[..., pd.DataFrame]
@@ -73,6 +74,17 @@ def place(finished: Path, tmp_path: Path) -> Path:
 
 def tables(frame: pd.DataFrame) -> list[Table]:
     return [table for group in summarize(frame) for table in (headline(group), scales(group))]
+
+
+def test_what_is_not_applicable_is_said_in_every_format_even_if_nothing_else_is(
+    toy_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["benchmark", "--suite", str(toy_path), "--methods", "published-law", "--budget", "2", "--seeds", "1"]
+    assert main([*command, "--workers", "1", "--no-progress", "--out", str(tmp_path / "out")]) == 0
+    sentence = "Not applicable: published-law (the law says a learning rate and a batch size; this space has weights)."
+    assert sentence in capsys.readouterr().out
+    assert sentence in (tmp_path / "out" / "report.md").read_text()
+    assert sentence in Page((tmp_path / "out" / "report.html").read_text()).text
 
 
 def test_both_pages_hold_every_number_of_every_method(finished: Path) -> None:
