@@ -61,6 +61,9 @@ DEFAULT = (
 )
 """The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
 
+REFERENCES = ("oracle",)
+"""Lines in tables that are no methods: they see what nobody can."""
+
 KNOWN = (*METHODS, *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()))
 
 

@@ -72,10 +72,11 @@ def rank_picture(standing: Standing) -> Figure:
     from matplotlib.figure import Figure
     from scikit_posthocs import critical_difference_diagram
 
-    labels = [textwrap.shorten(p.method, LABEL, placeholder="...") for p in standing.places]
+    labels = [p.method if len(p.method) <= LABEL else f"...{p.method[3 - LABEL :]}" for p in standing.places]
     names = [f"{label}{chr(0x200B) * labels[:i].count(label)}" for i, label in enumerate(labels)]  # none like another
     ranks = pd.Series([p.rank for p in standing.places], index=names)
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()) >= standing.critical
+    looks = [style(p.method, i) for i, p in enumerate(standing.places)]
     figure = Figure(figsize=(7.2, 1.6 + 0.16 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     critical_difference_diagram(
@@ -84,8 +85,8 @@ def rank_picture(standing: Standing) -> Figure:
         ax=axes,
         label_fmt_left="{label} ({rank:.1f})",
         label_fmt_right="({rank:.1f}) {label}",
-        label_props={"fontsize": 9, "color": "black", "parse_math": False},
-        color_palette={n: style(p.method, i)["color"] for i, (n, p) in enumerate(zip(names, standing.places, strict=True))},
+        label_props={"fontsize": 9, "parse_math": False},
+        color_palette={name: look["color"] for name, look in zip(names, looks, strict=True)},
         text_h_margin=0.2,
     )
     axes.set_title(f"average ranks, protocol {standing.protocol}", loc="left", fontsize=11, parse_math=False)

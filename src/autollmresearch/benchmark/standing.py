@@ -1,8 +1,8 @@
 """Standing: how the methods compare over everything that a benchmark measured under one protocol.
 
-Three views of the same rows, for they can disagree: average ranks over experiments with a test of whether they differ at
-all (Demsar 2006, "Statistical comparisons of classifiers over multiple data sets"), the paired difference of mean regret
-to the best method, and experiments won, tied and lost against it.
+Three views of the same rows, for they can disagree: average ranks over experiments with a test of whether they differ
+at all (Demsar 2006, "Statistical comparisons of classifiers over multiple data sets"), the paired difference of mean
+regret to the best method, and experiments won, tied and lost against it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autollmresearch.benchmark.metrics import NOT_APPLICABLE, average_ranks, bootstrap_interval
-from autollmresearch.methods import DEFAULT
+from autollmresearch.methods import DEFAULT, REFERENCES
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def summarize(frame: pd.DataFrame) -> Iterator[Group]:
         regret = {m: cube(part, m, "simple_regret") for m in methods}
         seeds, budget = part["seed"].nunique(), part["trial"].nunique()
         ranks = average_ranks(np.stack([regret[m].reshape(-1, budget) for m in methods])) if methods else ()
-        best = min(methods, key=lambda m: (m == "oracle", regret[m][..., -1].mean()), default="")  # it is no method
+        best = min(methods, key=lambda m: (m in REFERENCES, regret[m][..., -1].mean()), default="")  # it is no method
         yield Group(
             suite=str(suite),
             task=str(task),
