@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from autollmresearch.dialogue import Style, conversation, reasoning
+from autollmresearch.dialogue import Style, action, conversation, reasoning
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.analyst import Known
-from autollmresearch.policies.analyst import with_evidence
+from autollmresearch.policies.analyst import AnalystPolicy, with_evidence
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policies.score import answers, choose, draw, weigh
+from autollmresearch.policies.score import answers, draw, probabilities, weigh
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.description import require
 from llmconfig_gym.files import write_text
@@ -42,7 +42,7 @@ SHOWN = 5
 
 
 TOO_LONG = "Beware: this is more than the model can read; the analyst decides."
-"""What people are told then, before the analyst's trends."""
+"""What people are told then, before the analyst's reasons."""
 
 Turned: TypeAlias = tuple[list[int], list[int]]
 """What was read, and what was written then, in one turn, as ids."""
@@ -60,18 +60,17 @@ class AgentSettings:
             left to the analyst, where there is evidence.
         score: whether all legal answers are scored and the likeliest is given (it may be longer than
             `max_new_tokens`), instead of writing one.
-        trust: how much say the analyst's possible worlds have then beside the model, from 0 (none) to 1
-            (`score.choose`). Without evidence they have none.
+        calibration: how much less sure than its shares it should be of its probabilities (`score.probabilities`).
     """
 
     style: Style = field(default_factory=Style)
     max_new_tokens: int = 512
     context: int = 8192
     score: bool = False
-    trust: float = 0.0
+    calibration: float = 1.0
 
     def __post_init__(self) -> None:
-        require(0 <= self.trust <= 1, "trust is from 0 to 1", self.trust)
+        require(self.calibration > 0, "calibration is more than 0", self.calibration)
 
     def save(self, checkpoint: Path) -> None:
         """Write `agent.json` into a checkpoint's directory."""
@@ -196,37 +195,38 @@ class CausalLMPolicy:
         possible = answers(state, style, self.chat.words)
         turns, new, prompt = self._read(state)
         read, whole = recent(turns, new, self.settings.context - max(map(len, possible.ids)))
-        if not read and not style.evidence:
-            return lambda state: Proposal("", prompt=prompt)  # no room left: a missing turn
-        trust = self.settings.trust if style.evidence else 0.0
-        of_each: list[list[float]] = []
-        share = np.full(len(possible.rows), 1 / len(possible.rows))
-        if read:
-            of_each, share = weigh(self.model, read, possible.ids)
-        else:
-            trust = 1.0  # the model cannot read this: the analyst decides
-        chance = share
-        if self.temperature == 0:
-            best, chance = choose(state, possible.rows, share, trust)
-        order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
+        if not read:
+            return lambda state: self._unread(state, prompt)
+        of_each, share = weigh(self.model, read, possible.ids)
+        order = np.argsort(-share, kind="stable")[:SHOWN].tolist()
+        chance = probabilities(share, self.settings.calibration)
         pool = state.problem.pool
         shown = tuple(Candidate(pool.config(int(possible.rows[i])), float(chance[i])) for i in order)
 
         def give(state: State) -> Proposal:
-            i = best if self.temperature == 0 else draw(share, self.temperature, state.rng())
-            tokens = None  # where something was forgotten or not read, these ids are not what was answered
-            if whole:
-                forced = [0.0] * (len(possible.ids[i]) - len(of_each[i]))
-                tokens = Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced))
-            text = possible.texts[i]
-            usage = Usage(len(new), len(possible.ids[i])) if read else Usage()
-            proposal = Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage, candidates=shown)
-            if not style.evidence:
-                return proposal
-            proposal = with_evidence(proposal, state, int(possible.rows[i]))
-            return proposal if read else replace(proposal, trends=f"{TOO_LONG} {proposal.trends}")
+            i = order[0] if self.temperature == 0 else draw(share, self.temperature, state.rng())
+            forced = [0.0] * (len(possible.ids[i]) - len(of_each[i]))
+            # Of a dialogue of which something was forgotten, these ids are not what was read before the answer.
+            tokens = Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced)) if whole else None
+            proposal = Proposal(
+                possible.texts[i],
+                reasoning(possible.texts[i]),
+                prompt=prompt,
+                tokens=tokens,
+                usage=Usage(len(new), len(possible.ids[i])),
+                candidates=shown,
+            )
+            return with_evidence(proposal, state, int(possible.rows[i])) if style.evidence else proposal
 
         return give
+
+    def _unread(self, state: State, prompt: str) -> Proposal:
+        """What is longer than the model can read is left to the analyst, or without evidence a missing turn."""
+        if not self.settings.style.evidence:
+            return Proposal("", prompt=prompt)
+        said = AnalystPolicy().propose([state])[0]
+        assert not isinstance(said.config, str)
+        return replace(said, config=action(said.config), prompt=prompt, reasoning=f"{TOO_LONG} {said.reasoning}")
 
     def _read(self, state: State) -> tuple[list[Turned], list[int], str]:
         """What was read and written in each turn before, as ids; the ids of what is new, and what is new as text."""

@@ -47,12 +47,6 @@ def _amount(least: float, what: str) -> Kind:
     return Kind(what, read)
 
 
-def _share(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
-        raise ValueError
-    return value
-
-
 def _switch(text: str) -> bool:
     return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
 
@@ -65,7 +59,8 @@ def _address(text: str) -> str:
 
 COUNT, ZERO_OR_MORE = _at_least(1), _at_least(0)
 NOT_NEGATIVE, SECONDS = _amount(0.0, "a number of at least 0"), _amount(1e-3, "a number of seconds")
-SHARE, SWITCH = Kind("a number from 0 to 1", _share), Kind("1 or 0", _switch)
+POSITIVE = _amount(1e-3, "a number of at least 0.001")
+SWITCH = Kind("1 or 0", _switch)
 DECODE = Kind("sample, greedy or score", lambda text: {d: d for d in ("sample", "greedy", "score")}[text])
 ADDRESS = Kind("an address without password, such as http://localhost:8000/v1 (it is kept with results)", _address)
 WORD = Kind("a word", str)
@@ -113,7 +108,7 @@ def _mini(_: str, options: dict[str, Any]) -> AgentPolicy | EndpointPolicy:
 
 ASKED = {
     **SHOWS,
-    **{"decode": DECODE, "temperature": NOT_NEGATIVE, "trust": SHARE},
+    **{"decode": DECODE, "temperature": NOT_NEGATIVE, "calibration": POSITIVE},
     **{"max_new_tokens": COUNT, "context": COUNT, "device": WORD},
 }
 """Options on how an agent is asked."""

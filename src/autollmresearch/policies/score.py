@@ -4,9 +4,6 @@ Every legal, untried configuration is put into words with the thought that belon
 says how likely it is to write just these words, if it may write no others. Their shares are its probabilities of being
 best: an agent that was taught by an expert learned how often each answer is the expert's. So no proposal is ever
 illegal or repeated, and the answer reasons as the agent was taught to.
-
-The analyst's possible worlds (evidence/posterior.py) may have a say beside the model: `choose` pools what both think
-of the configuration that is best in each, and gives the answer that is expected to lose least.
 """
 
 from __future__ import annotations
@@ -121,34 +118,16 @@ def constrained(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[float]
     ]
 
 
-def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: float) -> tuple[int, FloatArray]:
-    """Which of the answers to give, and how probable each is to be the best of them.
+def probabilities(share: FloatArray, calibration: float) -> FloatArray:
+    """[n] how probable each answer is to be the best, in proportion to `share ** (1 / calibration)`.
 
-    A linear pool of two opinions (Stone 1961). The analyst's worlds weigh alike, the model's by its probability of the
-    configuration that is best in them; each world weighs `trust` of the one and `1 - trust` of the other. A
-    configuration's probability is the weight of the worlds in which it is best, and that is given whose outcome,
-    together with what was told, is expected to leave the least loss. With a trust of 1 the analyst decides. With 0 the
-    worlds have no say: the model's shares are the probabilities, and the likeliest is given.
-
-    Args:
-        rows: [n] of the pool, what can be answered.
-        share: [n] the model's probabilities.
-        trust: in the analyst, in [0, 1].
+    A model that was taught one answer per question is too sure of it; one number, fitted to forecasts that came true or
+    not, mends most of that (temperature scaling: Guo et al. 2017). It changes no order.
     """
-    if trust == 0:
-        return int(np.argmax(share)), share
-    posterior = believed(Known(state.problem, state.trials))
-    samples = posterior.samples[:, rows]  # [worlds, n]
-    winners = samples.argmin(axis=1)
-    alike = np.bincount(winners, minlength=len(rows))[winners]  # worlds with the same best share its probability
-    weight = trust / len(winners) + (1 - trust) * share[winners] / alike
-    weight /= weight.sum()
-    told = posterior.samples[:, posterior.told]
-    held = np.minimum(samples, told.min(axis=1, keepdims=True)) if len(posterior.told) else samples
-    expected = weight @ held
-    near = np.flatnonzero(expected <= expected.min() + 1e-12 * (1 + abs(float(expected.min()))))
-    first = int(near[np.argmin((weight @ samples)[near])])
-    return first, np.bincount(winners, weights=weight, minlength=len(rows)).astype(np.float64)
+    with np.errstate(divide="ignore"):
+        logits = np.log(share) / calibration
+    likelihood = np.exp(logits - logits.max())
+    return np.asarray(likelihood / likelihood.sum())
 
 
 def draw(share: FloatArray, temperature: float, rng: np.random.Generator) -> int:

@@ -20,7 +20,7 @@ from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
 from autollmresearch.policies.causal_lm import TOO_LONG, AgentSettings, CausalLMPolicy, recent
-from autollmresearch.policies.score import answers, choose, constrained, decided, draw, logprobs
+from autollmresearch.policies.score import answers, constrained, decided, draw, logprobs, probabilities
 from autollmresearch.policy import State, Usage
 from autollmresearch.thoughts import thought
 from llmconfig_gym.action import read_action
@@ -97,28 +97,11 @@ def test_probabilities_are_those_of_a_model_that_may_write_only_these() -> None:
     assert decided([[7, 8]]) == [[7]]
 
 
-def test_the_model_and_the_analysts_worlds_are_pooled(target: Experiment, problem: Problem) -> None:
-    first = State(problem)
-    rows = first.untried()
-    even = np.full(len(rows), 1 / len(rows))
-    later = State(problem, tuple(target.outcome(int(row)) for row in rows[[3, 17]]))
-    for state in (first, later):
-        rows = state.untried()
-        posterior = believed(Known(problem, state.trials))
-        given, chance = choose(state, rows, even[: len(rows)], 1.0)
-        assert rows[given] == proposals(posterior, 1)[0], "of full trust the analyst decides"
-        assert chance.sum() == pytest.approx(1)
-    winners = posterior.samples[:, rows].argmin(axis=1)
-    analyst = np.bincount(winners, minlength=len(rows)) / len(winners)
-    sure = np.full(len(rows), 0.0)
-    sure[winners[-1]] = 1.0
-    given, chance = choose(later, rows, sure, 1e-9)
-    assert (given, chance[winners[-1]]) == (winners[-1], pytest.approx(1)), "in worlds where it is right, it is best"
-    assert choose(later, rows, sure, 0.25)[1] == pytest.approx(0.25 * analyst + 0.75 * sure), "a linear pool"
-    assert choose(later, rows, sure, 0.0)[0] == winners[-1]
-    nothing = np.zeros(len(rows))
-    nothing[np.setdiff1d(np.arange(len(rows)), winners)[0]] = 1.0
-    assert choose(later, rows, nothing, 0.25)[1] == pytest.approx(analyst), "best in no world at all"
+def test_probabilities_are_less_sure_the_more_they_are_calibrated() -> None:
+    share = np.array([0.8, 0.2, 0.0])
+    assert probabilities(share, 1) == pytest.approx(share)
+    assert probabilities(share, 2) == pytest.approx([2 / 3, 1 / 3, 0]), "square roots, 2 to 1"
+    assert probabilities(share, 1e6)[:2] == pytest.approx([0.5, 0.5], abs=1e-5)
 
 
 def test_with_a_temperature_answers_are_drawn(agent: CausalLMPolicy, problem: Problem) -> None:
@@ -248,7 +231,7 @@ def test_what_cannot_be_read_is_left_to_the_analyst_or_not_said(agent: CausalLMP
     config = read_action(said.config, problem.space)
     assert isinstance(config, Mapping)
     assert problem.pool.find(config)[0] == proposals(believed(Known(problem)), problem.budget)[0]
-    assert said.trends.startswith(TOO_LONG)
+    assert said.reasoning.startswith(TOO_LONG)
     assert (said.tokens, said.usage) == (None, Usage())
 
 
