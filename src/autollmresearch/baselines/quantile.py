@@ -24,6 +24,12 @@ POINTS = 1000
 LAYERS = (50, 50, 50)
 """Hidden units of the prior's network, the paper's."""
 
+ALPHA = 0.1
+"""Penalty on the network's squared weights, in place of the paper's dropout."""
+
+ITERATIONS = 100
+"""Steps of L-BFGS; to stop early is a regularisation, too."""
+
 FOLDS = 3
 """Parts of the cheap outcomes that are held out in turn, to learn how far the prior is off."""
 
@@ -91,18 +97,15 @@ def _prior(problem: Problem) -> tuple[FloatArray, float]:
     y = np.concatenate([normal_scores(table.losses) for table in tables])
     keep = subset(len(y), POINTS)
     x, y = x[keep], y[keep]
-    network = MLPRegressor(hidden_layer_sizes=LAYERS, solver="lbfgs", alpha=ALPHA, max_iter=300, random_state=0)
+    network = MLPRegressor(hidden_layer_sizes=LAYERS, solver="lbfgs", alpha=ALPHA, max_iter=ITERATIONS, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is a regularisation here
+        warnings.simplefilter("ignore", ConvergenceWarning)
         spread = 1.0
         if len(y) >= 2 * FOLDS:
             held_out = cross_val_predict(network, x, y, cv=KFold(FOLDS, shuffle=True, random_state=0))
             spread = max(float(np.sqrt(np.square(y - held_out).mean())), 1e-2)
         return network.fit(x, y).predict(problem.pool.encoded), spread
 
-
-ALPHA = 0.1
-"""Penalty on the network's squared weights, in place of the paper's dropout."""
 
 _priors: WeakKeyDictionary[Problem, tuple[FloatArray, float]] = WeakKeyDictionary()
 """Priors by problem: they depend on nothing else."""
