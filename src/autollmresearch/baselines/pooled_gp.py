@@ -99,11 +99,13 @@ class _Pooled:
         return Proposal(config, f"least posterior mean of a Gaussian process over {len(x)} outcomes")
 
 
-def regress(kernel: Kernel, x: FloatArray, y: FloatArray, *, optimizer: str | None) -> GaussianProcessRegressor:
-    """A Gaussian process given x [n, features] and y [n], which it standardises."""
+def regress(
+    kernel: Kernel, x: FloatArray, y: FloatArray, *, optimizer: str | None, normalize: bool = True
+) -> GaussianProcessRegressor:
+    """A Gaussian process given x [n, features] and y [n], which it standardises unless told not to."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound is an irrelevant feature
-        return GaussianProcessRegressor(kernel, optimizer=optimizer, normalize_y=True).fit(x, y)
+        return GaussianProcessRegressor(kernel, optimizer=optimizer, normalize_y=normalize).fit(x, y)

@@ -10,7 +10,7 @@ import numpy as np
 
 from autollmresearch.baselines.cheap_gps import gp_prior
 from autollmresearch.baselines.cheap_tables import cheap_tables
-from autollmresearch.baselines.choosing import expected_improvement, least_untried
+from autollmresearch.baselines.choosing import least_untried, log_improvement
 from autollmresearch.baselines.pooled_gp import regress
 from autollmresearch.baselines.pooling import clip_losses, subset
 from autollmresearch.baselines.random import RandomPolicy
@@ -23,6 +23,12 @@ POINTS = 1000
 
 LAYERS = (50, 50, 50)
 """Hidden units of the prior's network, the paper's."""
+
+ALPHA = 0.1
+"""Penalty on the network's squared weights, in place of the paper's dropout."""
+
+ITERATIONS = 100
+"""Steps of L-BFGS; to stop early is a regularisation, too."""
 
 FOLDS = 3
 """Parts of the cheap outcomes that are held out in turn, to learn how far the prior is off."""
@@ -38,7 +44,9 @@ class QuantilePolicy:
     target's residuals, divided by the prior's spread, corrects it, and expected improvement chooses. The spread is the
     same everywhere (the paper's network also predicts it): the root mean square residual of held-out outcomes.
 
-    The first trial is where the prior's mean is least. With nothing cheaper known it is random search.
+    The mean of the residuals is taken out before: trials are mostly good ones, so that their quantiles among themselves
+    say nothing of how good all of them are. The first trial is where the prior's mean is least. With nothing cheaper
+    known it is random search.
     """
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
@@ -57,9 +65,11 @@ class QuantilePolicy:
         scores = normal_scores(clip_losses(losses, problem.clip))
         x = problem.pool.encoded
         optimizer = "fmin_l_bfgs_b" if len(told) > 2 else None
-        process = regress(gp_prior(1), x[told], (scores - prior[told]) / spread, optimizer=optimizer)
+        residuals = (scores - prior[told]) / spread
+        shift = residuals.mean()
+        process = regress(gp_prior(1), x[told], residuals - shift, optimizer=optimizer, normalize=False)
         mean, sd = process.predict(x, return_std=True)
-        gain = expected_improvement(prior + spread * mean, spread * sd, float(scores.min()))
+        gain = log_improvement(prior + spread * (shift + mean), spread * sd, float(scores.min()))
         return Proposal(least_untried(state, -gain), f"most expected improvement in quantiles after {len(told)} trials")
 
 
@@ -91,18 +101,15 @@ def _prior(problem: Problem) -> tuple[FloatArray, float]:
     y = np.concatenate([normal_scores(table.losses) for table in tables])
     keep = subset(len(y), POINTS)
     x, y = x[keep], y[keep]
-    network = MLPRegressor(hidden_layer_sizes=LAYERS, solver="lbfgs", alpha=ALPHA, max_iter=300, random_state=0)
+    network = MLPRegressor(hidden_layer_sizes=LAYERS, solver="lbfgs", alpha=ALPHA, max_iter=ITERATIONS, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is a regularisation here
+        warnings.simplefilter("ignore", ConvergenceWarning)
         spread = 1.0
         if len(y) >= 2 * FOLDS:
             held_out = cross_val_predict(network, x, y, cv=KFold(FOLDS, shuffle=True, random_state=0))
             spread = max(float(np.sqrt(np.square(y - held_out).mean())), 1e-2)
         return network.fit(x, y).predict(problem.pool.encoded), spread
 
-
-ALPHA = 0.1
-"""Penalty on the network's squared weights, in place of the paper's dropout."""
 
 _priors: WeakKeyDictionary[Problem, tuple[FloatArray, float]] = WeakKeyDictionary()
 """Priors by problem: they depend on nothing else."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autollmresearch.baselines.cheap_gps import CheapGP, cheap_gps, gp_prior, standardised
-from autollmresearch.baselines.choosing import expected_improvement, least_untried
+from autollmresearch.baselines.choosing import least_untried, log_improvement
 from autollmresearch.baselines.pooled_gp import regress
 from autollmresearch.baselines.pooling import clip_losses
 from autollmresearch.baselines.random import RandomPolicy
@@ -56,7 +56,7 @@ class RGPEPolicy:
         if len(told) == 0:
             return Proposal(least_untried(state, mean), f"least mean of {len(models)} cheaper experiments' processes")
         sd = np.sqrt(np.einsum("m,mp->p", np.square(weights), np.square(np.stack(sds))))
-        gain = expected_improvement(mean, sd, float(mean[told].min()))
+        gain = log_improvement(mean, sd, float(mean[told].min()))
         reason = f"most expected improvement under {int((weights > 0).sum())} of {len(weights)} processes"
         return Proposal(least_untried(state, -gain), reason)
 

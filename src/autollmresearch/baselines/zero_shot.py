@@ -45,7 +45,7 @@ class ZeroShotPolicy:
 def pool_losses(problem: Problem) -> FloatArray:
     """[experiments, pool] the loss of every configuration in every cheaper experiment: 0 is its best, 1 its worst.
 
-    What is predicted may be better than what was measured, and then is less than 0.
+    What is predicted beyond them counts as they do, so that no extrapolation looks better than what was measured.
     """
     result = []
     for table, model in zip(cheap_tables(problem), cheap_gps(problem), strict=True):
@@ -53,7 +53,7 @@ def pool_losses(problem: Problem) -> FloatArray:
         measured, apart = table.at(problem.pool.encoded)
         predicted = table.losses.mean() + table.losses.std() * model.mean
         losses = np.where(apart <= SAME, measured, predicted)
-        result.append(np.minimum((losses - low) / (high - low if high > low else 1.0), 1.0))
+        result.append(np.clip((losses - low) / (high - low if high > low else 1.0), 0.0, 1.0))
     return np.stack(result)
 
 

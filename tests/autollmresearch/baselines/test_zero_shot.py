@@ -10,7 +10,6 @@ from autollmresearch.baselines.zero_shot import ZeroShotPolicy, greedy, pool_los
 from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.episode import run_episodes
 from autollmresearch.evidence.records import CheapRuns
-from autollmresearch.policy import State
 from llmconfig_gym.experiment import Experiment
 
 Line = Callable[..., Experiment]
@@ -46,4 +45,7 @@ def test_what_a_table_does_not_hold_is_predicted_from_what_it_does(line: Line) -
     values = [float((x - 8) ** 2) for x in range(1, 16)]
     known = CheapRuns.drawn([(line(values), np.array([0, 2, 4, 10, 12, 14]))])
     problem = replace(Protocol().problems(line([0.0] * 15, cost=10.0), [], 1, [0])[0], cheaper=known)
-    assert ZeroShotPolicy().propose([State(problem)])[0].config in ({"x": 7}, {"x": 8}, {"x": 9})
+    (losses,) = pool_losses(problem)
+    assert losses[[0, 2, 4, 10]] == pytest.approx([1.0, 0.4, 0.0, 0.0])  # 49, 25, 9 and 9
+    assert losses[[6, 7, 8]].tolist() == [0.0] * 3  # less than 9, which was the least measured
+    assert losses[[3, 11]] == pytest.approx([(16 - 9) / 40] * 2, abs=0.02)
