@@ -36,6 +36,9 @@ Decode: TypeAlias = Literal["greedy", "sample", "score"]
 """How an answer comes about: the likeliest word each time, words drawn at a temperature, or the likeliest of all
 answers that are legal and were not tried (score.py)."""
 
+ASKED_AT_ONCE = 64
+"""Prompts of `ask` that are answered together: bounds the memory of the cache."""
+
 SHOWN = 5
 """Candidates that a scored proposal names, with their probabilities of being best."""
 
@@ -143,11 +146,25 @@ class CausalLMPolicy:
         """One answer per state, all written together or each scored. Each state draws from its own randomness."""
         if self.settings.score:
             return self._scored(states)
-        read = [self._read(state) for state in states]
+        return self._write([self._read(state) for state in states], [state.rng() for state in states])
+
+    def ask(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Proposal]:
+        """What the model writes on each prompt, outside of the dialogue; it never scores here."""
+        result = []
+        for first in range(0, len(prompts), ASKED_AT_ONCE):
+            part = slice(first, first + ASKED_AT_ONCE)
+            read: list[tuple[list[int], list[int], str]] = [([], self.chat.start(p), p) for p in prompts[part]]
+            result += self._write(read, [np.random.default_rng(seed) for seed in seeds[part]])
+        return result
+
+    def _write(
+        self, read: Sequence[tuple[list[int], list[int], str]], rngs: Sequence[np.random.Generator]
+    ) -> list[Proposal]:
+        """An answer for each (ids read and written before, ids that are new, the new ones as text)."""
         most, context = self.settings.max_new_tokens, self.settings.context
         room = [min(most, context - len(past) - len(new)) for past, new, _ in read]
         width = max(0, *room)
-        uniforms = np.stack([state.rng().random(width) for state in states])
+        uniforms = np.stack([rng.random(width) for rng in rngs])
         fits = [i for i, space in enumerate(room) if space > 0]
         written = self.decoder.write(
             [read[i][0] + read[i][1] for i in fits],
