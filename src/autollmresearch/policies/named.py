@@ -58,6 +58,7 @@ def _address(text: str) -> str:
 
 
 COUNT, ZERO_OR_MORE = _at_least(1), _at_least(0)
+AT_LEAST_MINUS_ONE = _amount(-1.0, "a number of at least -1")
 NOT_NEGATIVE, SECONDS = _amount(0.0, "a number of at least 0"), _amount(1e-3, "a number of seconds")
 SWITCH = Kind("1 or 0", _switch)
 DECODE = Kind("sample, greedy or score", lambda text: {d: d for d in ("sample", "greedy", "score")}[text])
@@ -161,7 +162,9 @@ def read_options(name: str, items: Sequence[str], kinds: Mapping[str, Kind], arg
             close = get_close_matches(key, kinds, n=1, cutoff=0.5)
             advice = f"did you mean {close[0]!r}? " if close else ""
             ends = f" (the {argument} ends at the first comma)" if argument else ""
-            raise UnknownMethod(f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(kinds)}{ends}")
+            raise UnknownMethod(
+                f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(kinds)}{ends}"
+            )
         try:
             options[key] = kinds[key].read(value)
         except (ValueError, KeyError):
