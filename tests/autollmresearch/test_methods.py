@@ -14,7 +14,10 @@ from autollmresearch.errors import UnknownMethod
 from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
-KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, researcher-mini, agent:PATH, endpoint:MODEL"
+KNOWN = (
+    "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, researcher-mini, agent:PATH, endpoint:MODEL, "
+    "direct:LLM, opro:LLM, llambo:LLM, sllmbo:LLM, centaur:LLM"
+)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,29 @@ def test_a_benchmark_counts_all_that_was_asked_and_goes_on_where_its_server_fail
 
 
 @pytest.mark.parametrize("way", OPTIMISERS)
+def test_every_optimiser_asks_a_server(
+    server: Any, says: Says, targets: Any, problem_of: Callable[..., Problem], way: str
+) -> None:
+    """The model repeats the last configuration that it reads, or predicts 3.2."""
+    target: Experiment = targets["pretraining"]
+
+    def answer(handler: Any, body: dict[str, Any]) -> Any:
+        text = body["messages"][0]["content"]
+        lr, batch = re.findall(r"lr (\S+), batch_size (\d+)", text)[-1]
+        return 200, says(f'<config>{{"lr": {lr}, "batch_size": {batch}}}</config><value>3.2</value>'), {}
+
+    server.script = [answer]
+    policy = make_policy(f"{way}:endpoint:m,temperature=0.7,max_tokens=99,write_price=10{FEW.get(way, '')}")
+    (episode,) = run_episodes(policy, [target], [problem_of(target, budget=4)], [0])
+    assert [o.kind for o in episode.outcomes] == ["measured"] * 4
+    usages = [t.proposal.usage for t in episode.turns]
+    assert sum(u.wrote for u in usages) == 5 * len(server.seen) > 0
+    assert sum(u.cost for u in usages) == pytest.approx(5e-5 * len(server.seen))
+    assert {(b["temperature"], b["max_tokens"]) for b in server.seen} == {(0.7, 99)}
+    assert len({b["seed"] for b in server.seen}) == len(server.seen)
+
+
+@pytest.mark.parametrize("way", OPTIMISERS)
 def test_our_own_checkpoint_talks_nonsense_and_that_is_data(
     targets: Any, problem_of: Callable[..., Problem], way: str
 ) -> None:
