@@ -12,6 +12,7 @@ import numpy as np
 
 from autollmresearch.baselines.llm.optimiser import Play
 from autollmresearch.baselines.llm.words import better, given, legal, paragraphs, refused, told, value_of
+from autollmresearch.baselines.pooling import clip_losses
 from autollmresearch.dialogue import CLOSE, Style, form, situation, values
 from autollmresearch.policy import Proposal, State
 from llmconfig_gym.space import Config
@@ -32,7 +33,8 @@ class Llambo:
         style: what of the cheaper runs is shown.
         startup: first trials, which the model chooses before any outcome is shown to it.
         candidates: how many configurations are sampled, each conditioned on the target value
-            s' = s_best - alpha (s_worst - s_best) over the trials so far (smaller is better).
+            s' = s_best - alpha (s_worst - s_best) over the trials so far (smaller is better; diverged runs are
+            clipped as on the regret scale, or one of them would put it out of reach).
         samples: predictions per candidate; their mean and standard deviation are the surrogate's.
         alpha: how far beyond the best the target value lies.
 
@@ -98,8 +100,8 @@ class Llambo:
 
     def candidate_prompt(self, state: State, rng: np.random.Generator) -> str:
         """Asks for a configuration whose outcome would be the target value."""
-        losses = [t.loss for t in told(state)]
-        best, worst = min(losses), max(losses)
+        losses = clip_losses(np.array([t.loss for t in told(state)]), state.problem.clip)
+        best, worst = float(losses.min()), float(losses.max())
         wanted = value_of(state, best - self.alpha * (worst - best))
         name = state.problem.metric.name
         return paragraphs(
@@ -107,7 +109,7 @@ class Llambo:
                 situation(state.problem, self.style),
                 self._examples(state, rng),
                 refused(state),
-                f"Recommend a configuration for the target that can reach a {name} of {wanted} ({better(state)} is "
+                f"Recommend a configuration for the target that can reach the {name} {wanted} ({better(state)} is "
                 f"better), different from those above. End with\n{form(state.problem)}",
             ]
         )

@@ -92,10 +92,18 @@ def test_llambo_samples_at_the_target_value_and_takes_the_greatest_expected_impr
     assert 0 < proposal.sd <= 1
     losses = target.losses[[5, 20, 11]]
     wanted = target.metric.sign * (losses.min() - 0.1 * (losses.max() - losses.min()))
-    assert all(f"can reach a score of {wanted:g} (" in p for p in scripted.prompts[:6])
+    assert all(f"can reach the score {wanted:g} (" in p for p in scripted.prompts[:6])
     orders = {tuple(re.findall(r"^x \d+: .*$", p, re.MULTILINE)) for p in scripted.prompts}
     assert len(orders) > 2
     assert len({frozenset(order) for order in orders}) == 1
+
+
+def test_a_run_that_blew_up_does_not_put_the_target_value_out_of_reach(
+    line: Callable[..., Experiment], lonely: Lonely, state_at: Callable[..., State]
+) -> None:
+    target = line([2.0, 3.0, 900.0, 4.0], clip=1.5)
+    state = state_at(target, lonely(target, 9), [0, 1, 2])
+    assert "can reach the score 1.9 (" in Llambo(alpha=0.1).candidate_prompt(state, state.rng())
 
 
 def test_without_a_readable_prediction_the_first_candidate_is_taken(state: State, model: Any) -> None:
