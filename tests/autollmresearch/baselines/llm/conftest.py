@@ -37,13 +37,13 @@ class Model:
         return {"model": "scripted"}
 
 
-def fits(prompt: str, seed: int) -> str:
+def _fits(prompt: str, seed: int) -> str:
     """A good optimiser of one setting `x` in 1 .. 40: it fits a parabola to all pairs that it reads."""
     pairs = PAIR.findall(prompt)
     x, y = (np.array([float(pair[i]) for pair in pairs]) for i in (0, 1))
     law = np.polyfit(x, y, 2) if len(set(x)) >= 3 else None
     if "<value>" in prompt:
-        asked = int(re.findall(r"^x (\d+)$", prompt, re.MULTILINE)[-1])
+        asked = int(re.findall(r"x (\d+)$", prompt, re.MULTILINE)[-1])
         return f"<value>{np.polyval(law, asked) if law is not None else 0.0}</value>"
     best = 1 + seed % 40 if law is None else round(float(np.clip(-law[1] / (2 * law[0]), 1, 40)))
     return f'So it is.\n<config>{{"x": {best}}}</config>'
@@ -56,8 +56,14 @@ def model() -> Callable[[Answer], Model]:
 
 
 @pytest.fixture
-def fitter() -> Model:
-    """A good one: see `fits`."""
+def fits() -> Answer:
+    """How a good one answers."""
+    return _fits
+
+
+@pytest.fixture
+def fitter(fits: Answer) -> Model:
+    """A good one."""
     return Model(fits)
 
 
