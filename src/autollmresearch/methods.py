@@ -3,6 +3,7 @@
 A name may be followed by options, `name:key=value,key=value`; they are the fields of the policy's dataclass. Language
 models are `researcher-mini`, which is shipped, `agent:PATH` and `endpoint:MODEL`; the path or model is all that stands
 between the first colon and the first comma, so it may hold anything but a comma, and options follow after it.
+Optimisers of the literature in which a language model answers say which after their own name: `opro:endpoint:MODEL`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
 from autollmresearch.baselines.mup_rule import MupRulePolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.oracle import OraclePolicy
@@ -64,7 +66,11 @@ DEFAULT = (
 REFERENCES = ("oracle",)
 """Lines in tables that are no methods: they see what nobody can."""
 
-KNOWN = (*METHODS, *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()))
+KNOWN = (
+    *METHODS,
+    *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()),
+    *(f"{name}:{WHO}" for name in OPTIMISERS),
+)
 
 
 def split_methods(text: str) -> list[str]:
@@ -92,8 +98,10 @@ def make_policy(name: str) -> Policy:
     base, _, rest = name.partition(":")
     if base in MODELS:
         return make_model(name)
+    if base in OPTIMISERS:
+        return make_optimiser(name)
     if base not in METHODS:
-        close = get_close_matches(base, (*METHODS, *MODELS), n=1, cutoff=0.5)
+        close = get_close_matches(base, (*METHODS, *MODELS, *OPTIMISERS), n=1, cutoff=0.5)
         advice = f"did you mean {close[0]!r}? " if close else ""
         raise UnknownMethod(f"no method is called {base!r}; {advice}known: {', '.join(KNOWN)}")
     factory = METHODS[base]
@@ -106,7 +114,10 @@ def identity(name: str) -> dict[str, str]:
     Raises:
         CheckpointProblem: a checkpoint cannot be read. Also what `make_policy` raises.
     """
-    return make_model(name).identity() if name.partition(":")[0] in MODELS else {}
+    base = name.partition(":")[0]
+    if base in OPTIMISERS:
+        return make_optimiser(name).identity()
+    return make_model(name).identity() if base in MODELS else {}
 
 
 def _options(name: str, text: str, factory: Callable[..., Policy]) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from autollmresearch.errors import UnknownMethod
 from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
-KNOWN = f"{', '.join(METHODS)}, researcher-mini, agent:PATH, endpoint:MODEL"
+KNOWN = (
+    f"{', '.join(METHODS)}, researcher-mini, agent:PATH, endpoint:MODEL, "
+    "direct:LLM, opro:LLM, llambo:LLM, sllmbo:LLM, centaur:LLM"
+)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,9 @@ Decode: TypeAlias = Literal["greedy", "sample", "score"]
 """How an answer comes about: the likeliest word each time, words drawn at a temperature, or the likeliest of all
 answers that are legal and were not tried (score.py)."""
 
+ASKED_AT_ONCE = 64
+"""Prompts of `ask` that are answered together: bounds the memory of the cache."""
+
 SHOWN = 5
 """Candidates that a scored proposal names, with their probabilities of being best."""
 
@@ -46,6 +49,9 @@ TOO_LONG = "Beware: this is more than the model can read; the analyst decides."
 
 Turned: TypeAlias = tuple[list[int], list[int]]
 """What was read, and what was written then, in one turn, as ids."""
+
+Read: TypeAlias = tuple[list[Turned], list[int], str]
+"""The turns before; what is new, as ids and as text."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +158,24 @@ class CausalLMPolicy:
         """One answer per state, all written together or each scored. Each state draws from its own randomness."""
         if self.settings.score:
             return self._scored(states)
-        read = [self._read(state) for state in states]
+        return self._write([self._read(state) for state in states], [state.rng() for state in states])
+
+    def ask(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Proposal]:
+        """What the model writes on each prompt, outside of the dialogue; it never scores here."""
+        result = []
+        for first in range(0, len(prompts), ASKED_AT_ONCE):
+            part = slice(first, first + ASKED_AT_ONCE)
+            read: list[Read] = [([], self.chat.start(p), p) for p in prompts[part]]
+            result += self._write(read, [np.random.default_rng(seed) for seed in seeds[part]])
+        return result
+
+    def _write(self, read: Sequence[Read], rngs: Sequence[np.random.Generator]) -> list[Proposal]:
+        """An answer to each."""
         ids = [[*chain(*chain(*past)), *new] for past, new, _ in read]
         most, context = self.settings.max_new_tokens, self.settings.context
         room = [min(most, context - len(known)) for known in ids]
         width = max(0, *room)
-        uniforms = np.stack([state.rng().random(width) for state in states])
+        uniforms = np.stack([rng.random(width) for rng in rngs])
         fits = [i for i, space in enumerate(room) if space > 0]
         written = self.decoder.write(
             [ids[i] for i in fits],
@@ -228,8 +246,7 @@ class CausalLMPolicy:
         assert not isinstance(said.config, str)
         return replace(said, config=action(said.config), prompt=prompt, reasoning=f"{TOO_LONG} {said.reasoning}")
 
-    def _read(self, state: State) -> tuple[list[Turned], list[int], str]:
-        """What was read and written in each turn before, as ids; the ids of what is new, and what is new as text."""
+    def _read(self, state: State) -> Read:
         messages = conversation(state, self.settings.style)
         new = messages[-1]["content"]
         past: list[Turned] = []
