@@ -209,7 +209,9 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
 
     ranges = {}
     for e in trade.slopes:
-        seen = column[(rows.experiment == e) & known]
+        # The ends of a range are single runs, which a subset of a long table may lack: all that is known counts.
+        seen = next(runs.details[name] for runs in problem.cheaper if runs.fidelity == rows.fidelities[e])
+        seen = seen[np.isfinite(seen)]
         known_part = trend * strength[e] * sizes
         expected = back(centre + spread * (known_part + condition(kernel, hyper, points, y, jitter, at(e), 0).mean))
         ranges[e] = float(max(np.ptp(seen), np.ptp(expected)))
