@@ -168,7 +168,9 @@ def fit_architecture(
     each = np.where(rows.diverged[told], 3 * spread, noise)
     x = features(problem.space, problem.pool.encoded)
     sd, length = PRIORS["architecture.discrepancy"].mean * spread, PRIORS["architecture.discrepancy.length"].mean
-    worlds = correct(worlds + constant, x, rows.told, rows.losses[told], each, sd, length, joint=True)
+    own = PRIORS["architecture.discrepancy.own"].mean
+    smooth, alone = sd * np.sqrt(1 - own), sd * np.sqrt(own)
+    worlds = correct(worlds + constant, x, rows.told, rows.losses[told], each, smooth, length, joint=True, own=alone)
     return worlds, noise, (w1, w2), (first.computed, second.computed)
 
 
