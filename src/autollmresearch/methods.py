@@ -34,6 +34,7 @@ from autollmresearch.baselines.zero_shot import ZeroShotPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
+from autollmresearch.policies.own import FORM, OWN, identity_of_own, make_own
 from autollmresearch.policy import Policy
 
 METHODS: Mapping[str, Callable[..., Policy]] = {
@@ -70,6 +71,7 @@ KNOWN = (
     *METHODS,
     *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()),
     *(f"{name}:{WHO}" for name in OPTIMISERS),
+    FORM,
 )
 
 
@@ -100,6 +102,8 @@ def make_policy(name: str) -> Policy:
         return make_model(name)
     if base in OPTIMISERS:
         return make_optimiser(name)
+    if base == OWN:
+        return make_own(name)
     if base not in METHODS:
         close = get_close_matches(base, (*METHODS, *MODELS, *OPTIMISERS), n=1, cutoff=0.5)
         advice = f"did you mean {close[0]!r}? " if close else ""
@@ -109,12 +113,14 @@ def make_policy(name: str) -> Policy:
 
 
 def identity(name: str) -> dict[str, str]:
-    """What a method is beside its name and options: the files of a checkpoint, the server of an endpoint.
+    """What a method is beside its name and options: a checkpoint's files, an endpoint's server, a Python file.
 
     Raises:
         CheckpointProblem: a checkpoint cannot be read. Also what `make_policy` raises.
     """
     base = name.partition(":")[0]
+    if base == OWN:
+        return identity_of_own(name)
     if base in OPTIMISERS:
         return make_optimiser(name).identity()
     return make_model(name).identity() if base in MODELS else {}

@@ -17,7 +17,7 @@ from llmconfig_gym.errors import MissingExtra
 
 KNOWN = (
     f"{', '.join(METHODS)}, researcher-mini, agent:PATH, endpoint:MODEL, "
-    "direct:LLM, opro:LLM, llambo:LLM, sllmbo:LLM, centaur:LLM"
+    "direct:LLM, opro:LLM, llambo:LLM, sllmbo:LLM, centaur:LLM, python:FILE.py:NAME"
 )
 
 
