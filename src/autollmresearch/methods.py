@@ -27,7 +27,10 @@ from autollmresearch.policy import Policy
 METHODS: Mapping[str, Callable[..., Policy]] = {
     "random": RandomPolicy,
     "tpe": partial(OptunaPolicy, "tpe"),
+    "tpe-multivariate": partial(OptunaPolicy, "tpe-multivariate"),
+    "tpe-independent": partial(OptunaPolicy, "tpe-independent"),
     "gp": partial(OptunaPolicy, "gp"),
+    "cmaes": partial(OptunaPolicy, "cmaes", startup=1),
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,

@@ -14,7 +14,7 @@ from autollmresearch.errors import UnknownMethod
 from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
-KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, researcher-mini, agent:PATH, endpoint:MODEL"
+KNOWN = ", ".join((*METHODS, "researcher-mini", "agent:PATH", "endpoint:MODEL"))
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ KNOWN = "random, tpe, gp, copy, pooled-gp, pooled-quadratic, analyst, researcher
         ("copy", CopyPolicy()),
         ("tpe", OptunaPolicy("tpe", startup=10)),
         ("tpe:startup=3", OptunaPolicy("tpe", startup=3)),
+        ("tpe:startup=3,warm=2", OptunaPolicy("tpe", startup=3, warm=2)),
+        ("tpe-multivariate", OptunaPolicy("tpe-multivariate", startup=10)),
+        ("tpe-independent:warm=1", OptunaPolicy("tpe-independent", startup=10, warm=1)),
+        ("cmaes", OptunaPolicy("cmaes", startup=1)),
         ("gp", OptunaPolicy("gp", startup=10)),
         ("gp:startup=3", OptunaPolicy("gp", startup=3)),
         ("pooled-gp", PooledGPPolicy()),
@@ -47,7 +51,7 @@ def test_the_default_methods_are_those_of_the_benchmark() -> None:
         "analyst",
         "researcher-mini",
     }
-    assert {name.partition(":")[0] for name in DEFAULT} == {*METHODS, "researcher-mini"}
+    assert {name.partition(":")[0] for name in DEFAULT} <= {*METHODS, "researcher-mini"}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,10 @@ def test_the_default_methods_are_those_of_the_benchmark() -> None:
         ("randm", "no method is called 'randm'; did you mean 'random'? known: " + KNOWN),
         ("zzz", "no method is called 'zzz'; known: " + KNOWN),
         ("", "no method is called ''; known: " + KNOWN),
-        ("tpe:start=3", "'tpe:start=3': no option is called 'start'; legal options with their defaults: startup=10"),
+        (
+            "tpe:start=3",
+            "'tpe:start=3': no option is called 'start'; legal options with their defaults: startup=",
+        ),
         ("tpe:sampler=gp", "'tpe:sampler=gp': no option is called 'sampler'; legal options with their defaults"),
         ("copy:x=1", "'copy:x=1': no option is called 'x'; legal options with their defaults: none"),
         ("tpe:startup=many", "'tpe:startup=many': option startup must be of type int, found 'many'"),
