@@ -19,6 +19,7 @@ from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
 from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
 from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.baselines.scikit_optimize import SkoptPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
@@ -31,6 +32,8 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "tpe-independent": partial(OptunaPolicy, "tpe-independent"),
     "gp": partial(OptunaPolicy, "gp"),
     "cmaes": partial(OptunaPolicy, "cmaes", startup=1),
+    "skopt-gp": partial(SkoptPolicy, "gp"),
+    "skopt-forest": partial(SkoptPolicy, "forest"),
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,
