@@ -20,6 +20,7 @@ from autollmresearch.baselines.pooled_gp import PooledGPPolicy
 from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.baselines.scikit_optimize import SkoptPolicy
+from autollmresearch.baselines.smac import SmacPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
@@ -34,6 +35,7 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "cmaes": partial(OptunaPolicy, "cmaes", startup=1),
     "skopt-gp": partial(SkoptPolicy, "gp"),
     "skopt-forest": partial(SkoptPolicy, "forest"),
+    "smac": SmacPolicy,
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,
