@@ -14,6 +14,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+from autollmresearch.baselines.botorch import BoTorchPolicy
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
@@ -36,6 +37,7 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "skopt-gp": partial(SkoptPolicy, "gp"),
     "skopt-forest": partial(SkoptPolicy, "forest"),
     "smac": SmacPolicy,
+    "botorch-logei": BoTorchPolicy,
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,
