@@ -15,6 +15,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+from autollmresearch.baselines.botorch import BoTorchPolicy
 from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
@@ -30,6 +31,8 @@ from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.baselines.rank_average import RankAveragePolicy
 from autollmresearch.baselines.rgpe import RGPEPolicy
 from autollmresearch.baselines.rush import RushPolicy
+from autollmresearch.baselines.scikit_optimize import SkoptPolicy
+from autollmresearch.baselines.smac import SmacPolicy
 from autollmresearch.baselines.zero_shot import ZeroShotPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
@@ -40,7 +43,14 @@ from autollmresearch.policy import Policy
 METHODS: Mapping[str, Callable[..., Policy]] = {
     "random": RandomPolicy,
     "tpe": partial(OptunaPolicy, "tpe"),
+    "tpe-multivariate": partial(OptunaPolicy, "tpe-multivariate"),
+    "tpe-independent": partial(OptunaPolicy, "tpe-independent"),
     "gp": partial(OptunaPolicy, "gp"),
+    "cmaes": partial(OptunaPolicy, "cmaes", startup=1),
+    "skopt-gp": partial(SkoptPolicy, "gp"),
+    "skopt-forest": partial(SkoptPolicy, "forest"),
+    "smac": SmacPolicy,
+    "botorch-logei": BoTorchPolicy,
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,

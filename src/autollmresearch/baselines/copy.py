@@ -28,13 +28,18 @@ class CopyPolicy:
         return [self._one(state) for state in states]
 
     def _one(self, state: State) -> Proposal:
-        problem, untried = state.problem, set(state.untried().tolist())
-        for rank, (runs, row) in enumerate(ranked(problem), start=1):
-            config = problem.space.translate(runs.pool.config(row), runs.space)
-            here = problem.pool.find(config)[0]
-            if here in untried:
-                return Proposal(problem.pool.config(here), f"rank {rank} among runs at {runs.fidelity.text()}")
-        return RandomPolicy().propose([state])[0]
+        return best_cheap(state) or RandomPolicy().propose([state])[0]
+
+
+def best_cheap(state: State) -> Proposal | None:
+    """The best configuration of the nearest cheaper experiment that was not told yet; None when all were."""
+    problem, untried = state.problem, set(state.untried().tolist())
+    for rank, (runs, row) in enumerate(ranked(problem), start=1):
+        config = problem.space.translate(runs.pool.config(row), runs.space)
+        here = problem.pool.find(config)[0]
+        if here in untried:
+            return Proposal(problem.pool.config(here), f"rank {rank} among runs at {runs.fidelity.text()}")
+    return None
 
 
 def ranked(problem: Problem) -> Iterator[tuple[CheapRuns, int]]:
