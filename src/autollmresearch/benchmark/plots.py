@@ -21,8 +21,8 @@ COLOURS = (
     *("#7f7f7f", "#E69F00", "#D55E00", "#56B4E9", "#0072B2", "#009E73", "#000000", "#CC79A7"),
     *("#882255", "#332288"),
 )
-"""Okabe and Ito's colour-blind-safe palette, but for its yellow, too pale on white, and two of Tol's. A method keeps its
-colour."""
+"""Okabe and Ito's colour-blind-safe palette, but for its yellow, too pale on white; and two of Tol's. A method keeps
+its colour."""
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
 FLOOR = 1e-4
