@@ -132,7 +132,11 @@ class State:
 
 
 class Policy(Protocol):
-    """Anything that proposes."""
+    """Anything that proposes.
+
+    One that learns nothing from cheaper runs may say so by an attribute `target_only = True`: where runs are paid for
+    (protocol `active:B`) none are bought for it.
+    """
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         """One proposal per state, in order. States of one batch may be of different problems."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from autollmresearch.policy import Proposal, State, nearest_untried
 from llmconfig_gym.errors import missing_extra
@@ -29,6 +29,7 @@ class OptunaPolicy:
     before, or that the table does not hold, moves to the nearest configuration not told yet.
     """
 
+    target_only: ClassVar[bool] = True
     sampler: str
     startup: int = 10
 
