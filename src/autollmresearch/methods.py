@@ -15,6 +15,7 @@ from inspect import signature
 from typing import Any
 
 from autollmresearch.active.halving import HalvingPolicy
+from autollmresearch.active.multifidelity import MultiFidelityPolicy
 from autollmresearch.active.records import ActivePolicy
 from autollmresearch.active.schedule import ScheduledPolicy
 from autollmresearch.baselines.copy import CopyPolicy
@@ -41,6 +42,8 @@ ACTIVE: Mapping[str, Callable[..., ActivePolicy]] = {
     "sha": partial(HalvingPolicy, False, False),
     "hyperband": partial(HalvingPolicy, True, False),
     "bohb": partial(HalvingPolicy, True, True),
+    "mf-gp": partial(MultiFidelityPolicy, False),
+    "mf-kg": partial(MultiFidelityPolicy, True),
 }
 """Methods that choose what to run themselves; they serve the protocol `active:B` alone."""
 

@@ -1,7 +1,7 @@
 """Episodes of the `active` protocol: the runner, not the method, counts cost.
 
 What cannot be run ends an episode: a configuration that is not legal or was run there before, a source that does not
-exist, a run dearer than what is left. So an episode has no more runs than there are configurations, whatever a method does.
+exist, a run dearer than what is left. So no method has more runs than there are configurations, whatever it does.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def run_active(
             else:
                 ends[i] = done
     recommended = _recommended(policy, experiments[-1], states, parts)
-    return [ActiveEpisode(s.runs, *rest) for s, *rest in zip(states, ends, recommended, strict=True)]
+    return [ActiveEpisode(s.runs, end, turns) for s, end, turns in zip(states, ends, recommended, strict=True)]
 
 
 def _run(state: ActiveState, experiments: Sequence[Experiment], query: Query, seconds: float) -> Run | Outcome:
@@ -83,7 +83,7 @@ def _run(state: ActiveState, experiments: Sequence[Experiment], query: Query, se
 
 
 def _tell(experiment: Experiment, proposal: Proposal) -> Outcome:
-    config = read_action(proposal.config, experiment.space)  # type: ignore[arg-type]  # it says so itself if it is none
+    config = read_action(proposal.config, experiment.space)
     return config if isinstance(config, Outcome) else experiment.tell(config)
 
 

@@ -29,17 +29,17 @@ class HalvingPolicy:
     """Many configurations on a cheap experiment, the best of them on the next dearer one, and so on.
 
     Attributes:
-        hyperband: several such brackets, each starting one rung higher, share the budget equally (Li et al., JMLR 2018);
-            otherwise one, from the cheapest rung (successive halving: Jamieson and Talwalkar, AISTATS 2016).
+        hyperband: several such brackets, each starting one rung higher, share the budget equally (Li et al., JMLR
+            2018); otherwise one, from the cheapest rung (successive halving: Jamieson and Talwalkar, AISTATS 2016).
         model: where a bracket starts, configurations come from a density model of what was run before (BOHB: Falkner,
             Klein and Hutter, ICML 2018), here Optuna's TPE on the dearest experiment with enough runs, and one in three
             at random; otherwise all at random.
         eta: a rung is at least so many times as dear as the one before; Hyperband's and BOHB's default is 3.
 
-    A training run is continued in the papers; here each rung is an experiment of its own, paid for in full. All rungs of
-    a bracket get about the same cost, as in the papers. A rung at the top on which fewer than two configurations would
-    be compared decides nothing and is left out, so that a small budget is not spent on the target. What is recommended
-    is the best of the dearest experiment run so far.
+    A training run is continued in the papers; here each rung is an experiment of its own, paid for in full. All rungs
+    of a bracket get about the same cost, as in the papers. A rung at the top on which fewer than two configurations
+    would be compared decides nothing and is left out, so that a small budget is not spent on the target. What is
+    recommended is the best of the dearest experiment run so far.
     """
 
     hyperband: bool
@@ -85,7 +85,7 @@ class HalvingPolicy:
 
 
 def brackets(problem: ActiveProblem, eta: int, hyperband: bool) -> list[Bracket]:
-    """What the whole budget goes to, bracket by bracket. A bracket that cannot pay for anything gives its share away."""
+    """What the whole budget goes to, bracket by bracket. One that cannot pay for anything gives its share away."""
     path = rungs(problem, eta)
     starts = len(path) if hyperband else 1
     while starts:

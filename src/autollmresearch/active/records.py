@@ -174,4 +174,3 @@ class ActivePolicy(Protocol):
     def recommend(self, states: Sequence[ActiveState]) -> list[Proposal]:
         """For each state the configuration to use at the target, of which nothing is told."""
         ...
-

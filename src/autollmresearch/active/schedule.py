@@ -10,25 +10,29 @@ import numpy as np
 from autollmresearch.active.records import ROUNDING, ActiveState, Query
 from autollmresearch.policy import Policy, Proposal
 
+RUNS = 5
+"""An experiment is worth running if the budget pays for so many runs of it: chosen on medium targets, with the schedule
+(docs/decisions/0015-active.md)."""
+
 
 @dataclass(frozen=True)
 class ScheduledPolicy:
-    """Random cheaper runs first, then the policy's own trials on the target, then the best told or its next proposal.
+    """Random cheaper runs first, then the policy's trials on the target, and its next proposal or the best told.
 
     Attributes:
         policy: which proposes for the target.
         target_only: it learns nothing from cheaper runs, so everything is spent on the target.
 
-    Otherwise one run of the target's cost goes to cheaper runs, and a third of the budget if that is more.
+    Otherwise the target gets what no cheaper run is left for. Which cheaper runs: see `random_cheap_run`.
     """
 
     policy: Policy
     target_only: bool = False
 
     def query(self, states: Sequence[ActiveState]) -> list[Query | None]:
-        result = [None if self.target_only else random_cheap_run(s, max(1.0, s.problem.budget / 3)) for s in states]
+        result = [None if self.target_only else random_cheap_run(state) for state in states]
         ready = [i for i, s in enumerate(states) if result[i] is None and s.affords(s.problem.target)]
-        asked = [states[i].on_target(left(states[i]) + 1) for i in ready]  # the last trial is what it will recommend
+        asked = [states[i].on_target(_affordable(states[i]) + 1) for i in ready]  # the last trial is the recommendation
         for i, proposal in zip(ready, self.policy.propose(asked) if asked else (), strict=True):
             result[i] = Query(states[i].problem.target, proposal)
         return result
@@ -40,26 +44,25 @@ class ScheduledPolicy:
         return [told or made[i] for i, told in enumerate(result)]
 
 
-def left(state: ActiveState) -> int:
+def _affordable(state: ActiveState) -> int:
     """For how many runs of the target what is left pays."""
     return int(state.problem.budget - state.spent() + ROUNDING)
 
 
-def random_cheap_run(state: ActiveState, limit: float) -> Query | None:
-    """The next run of a random design over the cheaper experiments, of `limit` in all; None when it is done.
+def random_cheap_run(state: ActiveState) -> Query | None:
+    """A run of the dearest cheaper experiment that the whole budget pays `RUNS` runs of, else of the cheapest.
 
-    It goes to the experiment that least has been spent on, of those that are affordable and not exhausted, so that all
-    get about the same cost; the configuration is drawn uniformly from those not run there yet.
+    What that one leaves, because its pool is exhausted or another run of it too dear, goes to the next cheaper ones;
+    None when they cannot be run either. The configuration is drawn uniformly from those not run there yet.
     """
     sources, cheaper = state.problem.sources, state.problem.cheaper
-    rest = limit - state.spent(*cheaper) if cheaper else 0.0
-    affordable = [s for s in cheaper if sources[s].cost <= rest + ROUNDING and state.affords(s)]
-    some = [s for s in affordable if len(state.at(s)) < len(sources[s].pool)]
-    if not some:
-        return None
-    source = min(some, key=lambda s: state.spent(s))
-    row = int(state.rng().choice(state.untried(source)))
-    return Query(source, Proposal(sources[source].pool.config(row), "drawn at random"))
+    some = [s for s in cheaper if RUNS * sources[s].cost <= state.problem.budget + ROUNDING] or list(cheaper)[:1]
+    for source in reversed(some):
+        rows = state.untried(source)
+        if len(rows) and state.affords(source):
+            config = sources[source].pool.config(int(state.rng().choice(rows)))
+            return Query(source, Proposal(config, "drawn at random"))
+    return None
 
 
 def best_told(state: ActiveState) -> Proposal | None:

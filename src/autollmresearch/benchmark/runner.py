@@ -5,8 +5,8 @@ written whole; a run that was interrupted starts again with the cells that are m
 together are `results.parquet`. Numbers do not depend on the number of workers: every cell seeds itself and
 computes on one thread.
 
-Under `active:B` a row is no trial but a recommendation: row t of T is what the method recommends when t / T of its budget
-is spent, as it does on the target; `seconds`, tokens and `cost` are those of that part of the episode.
+Under `active:B` a row is no trial but a recommendation: row t of T is what the method recommends when t / T of its
+budget is spent, as it does on the target; `seconds`, tokens and `cost` are those of that part of the episode.
 """
 
 from __future__ import annotations
