@@ -21,7 +21,7 @@ from llmconfig_gym.errors import missing_extra
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
-    from botorch.models import SingleTaskMultiFidelityGP
+    from botorch.models.gp_regression_fidelity import SingleTaskMultiFidelityGP
 
 FIRST = 5
 """Runs at random before there is a model."""
@@ -145,7 +145,7 @@ def _model(state: ActiveState) -> SingleTaskMultiFidelityGP:
     """The process, conditioned on all runs; hyperparameters are those of the first runs, fitted anew as these grow by
     half."""
     import torch
-    from botorch.models import SingleTaskMultiFidelityGP
+    from botorch.models.gp_regression_fidelity import SingleTaskMultiFidelityGP
 
     torch.set_num_threads(1)  # small problems: more threads only wait for each other
 
@@ -165,12 +165,13 @@ def _model(state: ActiveState) -> SingleTaskMultiFidelityGP:
             known[key] = _fit(make(*_told(some)))
         model = make(*_told(state))
         model.load_state_dict(known[key])
+        model.eval()
     return model
 
 
 def _fit(model: SingleTaskMultiFidelityGP) -> dict[str, Any]:
     """Hyperparameters of the greatest marginal likelihood; BoTorch's first guess where that search fails."""
-    from botorch.exceptions import ModelFittingError
+    from botorch.exceptions.errors import ModelFittingError
     from botorch.fit import fit_gpytorch_mll
     from gpytorch.mlls import ExactMarginalLogLikelihood
 
@@ -188,7 +189,7 @@ def _posterior(model: SingleTaskMultiFidelityGP, x: FloatArray) -> tuple[FloatAr
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        posterior = model.posterior(torch.tensor(x)).distribution
+        posterior = model(torch.tensor(x))
         return posterior.mean.numpy(), posterior.covariance_matrix.numpy()
 
 
@@ -202,7 +203,7 @@ def _knowledge_gradient(model: SingleTaskMultiFidelityGP, x: FloatArray, target:
 
 
 def _correlated_improvement(model: SingleTaskMultiFidelityGP, x: FloatArray, target: FloatArray) -> FloatArray:
-    """[n] expected improvement on the best mean at `target` of the configurations of the runs `x`, times correlation."""
+    """[n] expected improvement on the best mean at `target` of the configurations of runs `x`, times correlation."""
     from scipy.stats import norm
 
     there = np.column_stack([x[:, :-1], np.ones(len(x))])
