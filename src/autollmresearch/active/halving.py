@@ -85,7 +85,7 @@ class HalvingPolicy:
 
 
 def brackets(problem: ActiveProblem, eta: int, hyperband: bool) -> list[Bracket]:
-    """What the whole budget goes to, bracket by bracket. One that cannot pay for anything gives its share away."""
+    """What the whole budget goes to, bracket by bracket. One that could compare nothing gives its share away."""
     path = rungs(problem, eta)
     starts = len(path) if hyperband else 1
     while starts:
@@ -99,7 +99,8 @@ def brackets(problem: ActiveProblem, eta: int, hyperband: bool) -> list[Bracket]
         if all(plan):
             return plan
         starts -= 1
-    return []
+    pays = problem.cheaper and problem.sources[0].cost <= problem.budget + ROUNDING
+    return [((0, 1),)] if pays else []  # nothing can be compared with anything; a cheap run is as good as none
 
 
 def rungs(problem: ActiveProblem, eta: int) -> list[int]:
@@ -121,7 +122,7 @@ def _bracket(problem: ActiveProblem, path: Sequence[int], budget: float, room: S
             most = min(most, int(rest / (len(path) - place) / cost + ROUNDING), room[source])
             made.append((source, most))
             rest -= most * cost
-        if most >= 2 or (len(path) == 1 and most == 1 and path[0] != problem.target):
+        if most >= 2:
             return tuple(made)
         path = path[:-1]
     return ()

@@ -145,16 +145,16 @@ def _model(state: ActiveState) -> SingleTaskMultiFidelityGP:
     """The process, conditioned on all runs; hyperparameters are those of the first runs, fitted anew as these grow by
     half."""
     import torch
-    from botorch.models.gp_regression_fidelity import SingleTaskMultiFidelityGP
 
     torch.set_num_threads(1)  # small problems: more threads only wait for each other
-
-    def make(x: FloatArray, y: FloatArray) -> SingleTaskMultiFidelityGP:
-        data = torch.tensor(x), torch.tensor(y)[:, None]
-        return SingleTaskMultiFidelityGP(*data, data_fidelities=[x.shape[1] - 1], outcome_transform=None)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on few points BoTorch doubts their scale, and its search that it converged
+        from botorch.models.gp_regression_fidelity import SingleTaskMultiFidelityGP
+
+        def make(x: FloatArray, y: FloatArray) -> SingleTaskMultiFidelityGP:
+            data = torch.tensor(x), torch.tensor(y)[:, None]
+            return SingleTaskMultiFidelityGP(*data, data_fidelities=[x.shape[1] - 1], outcome_transform=None)
+
         count = 1
         while (grown := count + (count + 1) // 2) <= len(state.runs):
             count = grown

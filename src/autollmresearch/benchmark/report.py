@@ -137,8 +137,8 @@ NOTES = (
     "the least mean at the last trial; '(tie)' where its interval holds 0. Within noise: share of episodes "
     "that end within one standard deviation of a single run of the best value.",
     "Under active:B a method pays for every run, B runs of the target in all, and b of T stands for b / T of B spent: "
-    "regret is then that of the configuration it recommends, alone, of which it is told nothing; cumulative sums these, "
-    "and time and tokens are per such part.",
+    "regret is then that of the configuration it recommends, alone, of which it is told nothing; cumulative sums "
+    "these, and time and tokens are per such part.",
 )
 
 

@@ -1,7 +1,7 @@
 """Active episodes: the runner counts cost, refuses what cannot be run, and scores what it does not tell."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ class Scripted:
     """Asks for these runs in turn, then stops; recommends as many of the target's levels as it had runs, plus one."""
 
     queries: tuple[Any, ...]
-    usage: Usage = Usage()
+    usage: Usage = field(default=Usage())
 
     def query(self, states: Sequence[ActiveState]) -> list[Query | None]:
         return [self._query(len(state.runs)) for state in states]

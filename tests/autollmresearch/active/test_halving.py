@@ -72,7 +72,7 @@ def test_rungs_get_equal_cost_and_a_top_that_would_compare_nothing_is_left_out(
     problem_with: Callable[..., ActiveProblem],
 ) -> None:
     costs = (1 / 64, 1 / 16, 1 / 4)
-    assert brackets(problem_with(costs, 8), 3, False) == [((0, 100), (1, 32), (2, 8), (3, 2))]
+    assert brackets(problem_with(costs, 8), 3, False) == [((0, 100), (1, 34), (2, 8), (3, 2))]
     assert brackets(problem_with(costs, 3), 3, False) == [((0, 64), (1, 16), (2, 4))]
     assert brackets(problem_with(costs, 1), 3, False) == [((0, 32), (1, 8))]
     assert brackets(problem_with((0.3, 0.9), 1), 3, False) == [((0, 3),)]
@@ -107,7 +107,7 @@ def test_the_best_of_a_rung_are_run_on_the_next_in_their_order(line: Line) -> No
     experiments = law(line, 1.0, 4.0, 16.0, 64.0)
     episode = play("sha", experiments, 3)
     counts = [[r.query.source for r in episode.runs].count(s) for s in range(4)]
-    assert counts == [60, 17, 4, 0]
+    assert counts == [60, 16, 4, 0]
     below, start = episode.runs[:60], 60
     for source in (1, 2):
         rung = episode.runs[start : start + counts[source]]

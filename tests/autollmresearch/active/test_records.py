@@ -17,9 +17,8 @@ Line = Callable[..., Experiment]
 def state_of(experiments: Sequence[Experiment], runs: Sequence[tuple[int, int]], budget: int = 3) -> ActiveState:
     """After these (source, row) were run."""
     problem = Active(budget).problem(experiments[-1], list(experiments[:-1]))
-    told = (
-        Run(Query(s, Proposal(experiments[s].pool.config(row))), experiments[s].outcome(row), row) for s, row in runs
-    )
+    asked = [(Query(s, Proposal(experiments[s].pool.config(row))), row) for s, row in runs]
+    told = (Run(query, experiments[query.source].outcome(row), row) for query, row in asked)
     return ActiveState(problem, tuple(told), 5)
 
 

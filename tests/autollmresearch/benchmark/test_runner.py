@@ -207,9 +207,7 @@ def test_an_active_run_goes_on_where_it_stopped_and_is_the_same_on_two_workers(
 
 
 def test_a_method_that_chooses_what_to_run_serves_no_other_protocol(active: BenchmarkSettings, tmp_path: Path) -> None:
-    with pytest.raises(
-        UnknownMethod, match="'sha' chooses itself what to run, which only the protocol active:B allows"
-    ):
+    with pytest.raises(UnknownMethod, match="'sha' chooses itself what to run, which only"):
         run(replace(active, protocols=("active:1", "full")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
