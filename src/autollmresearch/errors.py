@@ -16,7 +16,7 @@ class UnknownMethod(ResearchError):
 
 
 class InvalidProtocol(ResearchError):
-    """A protocol is not `full` or `metered:N`."""
+    """A protocol is none of those that there are: `full`, `metered:N` and, for benchmarks, `active:B`."""
 
 
 class InvalidSettings(ResearchError):

@@ -126,13 +126,9 @@ def _told(state: ActiveState) -> tuple[FloatArray, FloatArray]:
     """The runs so far: features [n, width + 1] and gains [n], of mean 0 and spread 1, more is better."""
     x = np.stack([_features(state.problem, r.query.source)[r.row] for r in state.runs])
     y = np.empty(len(state.runs))
-    for source in range(len(state.problem.sources)):
-        losses = state.losses(source)
-        finite = np.isfinite(losses)
-        if len(losses):  # a run that diverged is as bad as the worst of its experiment
-            worst = losses[finite].max() if finite.any() else 0.0
-            mine = [i for i, r in enumerate(state.runs) if r.query.source == source]
-            y[mine] = clip_losses(np.where(finite, losses, worst), state.problem.clip)
+    for source in {r.query.source for r in state.runs}:
+        mine = [i for i, r in enumerate(state.runs) if r.query.source == source]
+        y[mine] = clip_losses(state.filled(source), state.problem.clip)
     spread = float(y.std())
     return x, -(y - y.mean()) / (spread if spread > 0 else 1.0)
 

@@ -114,6 +114,13 @@ class ActiveState:
         values = [r.outcome.value for r in self.at(source)]
         return self.problem.metric.sign * np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
+    def filled(self, source: int) -> FloatArray:
+        """`losses`, where one that diverged carries the worst known of its source, else the worst known of any."""
+        losses = self.losses(source)
+        everything = np.concatenate([self.losses(s) for s in range(len(self.problem.sources))])
+        known = next((c[np.isfinite(c)] for c in (losses, everything) if np.isfinite(c).any()), np.zeros(1))
+        return np.where(np.isfinite(losses), losses, known.max())
+
     def untried(self, source: int) -> NDArray[np.int64]:
         """Rows of a source's pool that were not run yet, ascending."""
         mask = np.ones(len(self.problem.sources[source].pool), dtype=bool)
@@ -143,17 +150,14 @@ class ActiveState:
         return State(problem, tuple(r.outcome for r in mine), self.seed, tuple(r.query.proposal for r in mine))
 
     def _cheap_runs(self) -> tuple[CheapRuns, ...]:
-        """The runs of each cheaper source; one that diverged carries the worst known there, else the worst of any."""
-        losses = {s: self.losses(s) for s in self.problem.cheaper if self.at(s)}
-        worst = max((float(v) for column in losses.values() for v in column if np.isfinite(v)), default=0.0)
+        """The runs of each cheaper source, as far as there are."""
         result = []
-        for s, raw in losses.items():
-            source, finite = self.problem.sources[s], np.isfinite(raw)
-            filled = np.where(finite, raw, raw[finite].max() if finite.any() else worst)
+        for s in filter(self.at, self.problem.cheaper):
+            source = self.problem.sources[s]
             columns = {name: column[[r.row for r in self.at(s)]] for name, column in source.pool.columns.items()}
             told = [r.outcome.details for r in self.at(s)]
             details = {n: np.array([d.get(n, np.nan) for d in told]) for n in sorted({n for d in told for n in d})}
-            result.append(CheapRuns(source.fidelity, Pool(source.pool.space, columns), filled, details))
+            result.append(CheapRuns(source.fidelity, Pool(source.pool.space, columns), self.filled(s), details))
         return tuple(result)
 
     @cached_property
