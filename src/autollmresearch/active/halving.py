@@ -10,9 +10,9 @@ import numpy as np
 
 from autollmresearch.active.records import ROUNDING, ActiveProblem, ActiveState, Query, Run
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
-from autollmresearch.policy import Proposal, nearest_untried
+from autollmresearch.policy import Proposal, nearest_of
 from llmconfig_gym.parameter import FloatArray
-from llmconfig_gym.space import Config, Space
+from llmconfig_gym.space import Config
 
 Bracket: TypeAlias = tuple[tuple[int, int], ...]
 """Rungs of one bracket, cheapest first: which source, and how many configurations are run there."""
@@ -66,7 +66,7 @@ class HalvingPolicy:
 
     def _promote(self, state: ActiveState, source: int, below: Sequence[Run], place: int) -> Query:
         chosen = below[ranking(state, below)[place]]
-        config = _moved(state, chosen, source)
+        config = _moved(state, state.problem.config(chosen.query.source, chosen.row), chosen.query.source, source)
         return Query(source, Proposal(config, f"rank {place + 1} of {len(below)} on the rung below"))
 
     def _start(self, state: ActiveState, source: int) -> Query:
@@ -78,9 +78,10 @@ class HalvingPolicy:
                 recent = [r for r in state.runs if r.query.source == known[-1]][-MODEL_RUNS:]
                 view = ActiveState(state.problem, tuple(recent), int(rng.integers(2**31))).view(known[-1])
                 proposal = OptunaPolicy("tpe", startup=1).propose([view])[0]
-                config = _nearest(state, proposal.config, view.problem.space, source)
+                assert not isinstance(proposal.config, str)
+                config = _moved(state, proposal.config, known[-1], source)
                 return Query(source, Proposal(config, "drawn from a model of the runs so far"))
-        config = state.problem.sources[source].pool.config(int(rng.choice(state.untried(source))))
+        config = state.problem.config(source, int(rng.choice(state.untried(source))))
         return Query(source, Proposal(config, "drawn at random"))
 
 
@@ -140,24 +141,16 @@ def _recommend(state: ActiveState) -> Proposal:
     for source in reversed(range(target + 1)):
         runs = [r for r in state.at(source) if r.outcome.value is not None]
         if runs:
-            best = runs[ranking(state, runs)[0]]
-            pool = state.problem.sources[target].pool
-            config = pool.space.translate(_config(state, best), state.problem.sources[source].pool.space)
-            return Proposal(pool.config(pool.find(config)[0]), "the best on the dearest experiment run so far")
+            best = state.problem.config(source, runs[ranking(state, runs)[0]].row)
+            pools = [state.problem.sources[s].pool for s in (source, target)]
+            row = pools[1].find(pools[1].space.translate(best, pools[0].space))[0]
+            return Proposal(pools[1].config(row), "the best on the dearest experiment run so far")
     row = int(state.rng().choice(len(state.problem.sources[target].pool)))
-    return Proposal(state.problem.sources[target].pool.config(row), "drawn at random")
+    return Proposal(state.problem.config(target, row), "drawn at random")
 
 
-def _config(state: ActiveState, run: Run) -> Config:
-    return state.problem.sources[run.query.source].pool.config(run.row)
-
-
-def _moved(state: ActiveState, run: Run, source: int) -> Config:
-    """The configuration of a run as the nearest one that another source has not run yet."""
-    return _nearest(state, _config(state, run), state.problem.sources[run.query.source].pool.space, source)
-
-
-def _nearest(state: ActiveState, config: Config | str, space: Space, source: int) -> Config:
-    assert not isinstance(config, str)
-    there = state.problem.sources[source].pool.space
-    return nearest_untried(state.view(source), there.encode(there.translate(config, space)))
+def _moved(state: ActiveState, config: Config, origin: int, source: int) -> Config:
+    """A configuration of one source as the nearest that another has not run yet."""
+    pool, space = state.problem.sources[source].pool, state.problem.sources[origin].pool.space
+    point = pool.space.encode(pool.space.translate(config, space))
+    return nearest_of(pool, state.untried(source), point)

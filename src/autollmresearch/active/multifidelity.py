@@ -87,7 +87,7 @@ class MultiFidelityPolicy:
 
 
 def _query(state: ActiveState, source: int, row: int, why: str) -> Query:
-    return Query(source, Proposal(state.problem.sources[source].pool.config(row), why))
+    return Query(source, Proposal(state.problem.config(source, row), why))
 
 
 def _some(rows: NDArray[np.int64], rng: np.random.Generator, most: int) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from autollmresearch.policy import Proposal, State
 from llmconfig_gym.experiment import Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import FloatArray
 from llmconfig_gym.pool import Pool
+from llmconfig_gym.space import Config
 
 ROUNDING = 1e-9
 """What a sum of costs may be off by."""
@@ -66,6 +67,10 @@ class ActiveProblem:
     def cheaper(self) -> range:
         """The places of all the others."""
         return range(self.target)
+
+    def config(self, source: int, row: int) -> Config:
+        """The configuration at a row of a source's pool."""
+        return self.sources[source].pool.config(row)
 
 
 @dataclass(frozen=True)

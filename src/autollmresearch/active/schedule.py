@@ -60,15 +60,17 @@ def random_cheap_run(state: ActiveState) -> Query | None:
     for source in reversed(some):
         rows = state.untried(source)
         if len(rows) and state.affords(source):
-            config = sources[source].pool.config(int(state.rng().choice(rows)))
+            config = state.problem.config(source, int(state.rng().choice(rows)))
             return Query(source, Proposal(config, "drawn at random"))
     return None
 
 
 def best_told(state: ActiveState) -> Proposal | None:
     """The best configuration that was run on the target; None while none gave a value."""
-    losses = state.losses(state.problem.target)
+    target = state.problem.target
+    losses = state.losses(target)
     if not np.isfinite(losses).any():
         return None
-    row = state.at(state.problem.target)[int(np.nanargmin(losses))].row
-    return Proposal(state.problem.sources[-1].pool.config(row), "the best that was run")
+    return Proposal(
+        state.problem.config(target, state.at(target)[int(np.nanargmin(losses))].row), "the best of the runs"
+    )
