@@ -59,9 +59,8 @@ def test_every_kind_of_space_is_served_the_same_each_time(
 ) -> None:
     cheaper = toy.cheaper(targets[task].id)
     experiments = [cheaper[-1], targets[task]]
-    first = play(method, experiments, 1, seed=3)
-    multifidelity._fitted.clear()
-    again = play(method, experiments, 1, seed=3)
+    first = play(f"{method}:runs=8", experiments, 1, seed=3)
+    again = play(f"{method}:runs=8", experiments, 1, seed=3)
     assert len(first.runs) > FIRST
     assert [(r.query.source, r.row) for r in first.runs] == [(r.query.source, r.row) for r in again.runs]
     assert all(r.outcome.kind == "measured" for r in first.runs)

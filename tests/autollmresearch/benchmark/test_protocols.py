@@ -151,11 +151,11 @@ def test_the_states_of_an_episode_hold_the_outcomes_paid_for_and_no_other(target
     assert max(checked) > 2
 
 
-@pytest.mark.parametrize("method", ["random", "copy", "pooled-gp", "sha", "hyperband", "bohb", "mf-gp", "mf-kg"])
-def test_nothing_of_a_run_that_was_not_paid_for_reaches_an_active_method(suite: Suite, method: str) -> None:
-    for target in suite.split("medium"):
-        experiments = [*suite.cheaper(target.id), target]
-        hidden = set().union(*(secrets(suite.experiment(i)) for i in suite.ids))
+@pytest.mark.parametrize("method", ["random", "copy", "bohb", "mf-kg:runs=7"])
+def test_nothing_of_a_run_that_was_not_paid_for_reaches_an_active_method(toy: Suite, method: str) -> None:
+    hidden = set().union(*(secrets(toy.experiment(i)) for i in toy.ids))
+    for target in toy.split("medium"):
+        experiments = [*toy.cheaper(target.id), target]
         seen = []
 
         class Walks:
@@ -171,12 +171,12 @@ def test_nothing_of_a_run_that_was_not_paid_for_reaches_an_active_method(suite: 
                 for state in states:
                     told = [r.outcome for r in state.runs]
                     paid = {n for o in told for n in (o.value, *o.details.values()) if n is not None}
-                    assert reachable(state) & hidden <= {s * n for n in paid for s in (1, -1)}  # noqa: B023
+                    assert reachable(state) & hidden <= {s * n for n in paid for s in (1, -1)}
                     seen.append(len(paid))  # noqa: B023
 
-        run_active(Walks(), experiments, Active(3).problem(target, experiments[:-1]), [0, 1], 4)
+        run_active(Walks(), experiments, Active(1).problem(target, experiments[:-1]), [0], 3)
         assert min(seen) == 0
-        assert max(seen) >= 2
+        assert max(seen) >= 1
 
 
 def test_a_walk_finds_what_is_hidden(toy: Suite) -> None:
