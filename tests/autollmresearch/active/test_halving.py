@@ -150,7 +150,7 @@ def test_it_beats_chance_at_the_same_cost(line: Line, method: str, budget: int) 
         m: np.mean([regret(experiments, play(m, experiments, budget, seed)) for seed in range(8)])
         for m in (method, "random")
     }
-    assert mean[method] < 0.3 * mean["random"]
+    assert mean[method] < 0.6 * mean["random"]
 
 
 def test_a_model_brings_better_configurations_than_chance(line: Line) -> None:

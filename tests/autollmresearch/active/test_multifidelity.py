@@ -47,7 +47,7 @@ def test_it_beats_chance_at_the_same_cost(line: Line, method: str) -> None:
     experiments = law(line, 1.0, 10.0)
     mean = {}
     for m in (method, "random"):
-        values = [play(m, experiments, 1, seed).recommended[-1].outcome.value for seed in range(4)]
+        values = [play(m, experiments, 1, seed).recommended[-1].outcome.value for seed in range(3)]
         mean[m] = np.mean([float(experiments[-1].regret(v)) for v in values if v is not None])
     assert mean[method] < 0.2 * mean["random"]
 
@@ -79,8 +79,8 @@ def test_what_was_fitted_before_changes_nothing_after_an_interruption(line: Line
 @pytest.mark.parametrize("method", METHODS)
 def test_the_first_runs_are_random_cheap_ones_of_equal_cost(line: Line, method: str) -> None:
     experiments = law(line, 1.0, 2.0, 40.0)
-    runs = play(method, experiments, 1).runs
-    assert [r.query.source for r in runs[:FIRST]] == [0, 1, 0, 0, 1]
+    runs = play(f"{method}:runs={FIRST}", experiments, 1).runs
+    assert [r.query.source for r in runs] == [0, 1, 0, 0, 1]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -114,7 +114,7 @@ def test_the_knowledge_gradient_is_the_rise_of_the_best_mean_that_runs_bring(lin
     experiments = law(line, 1.0, 10.0)
     state = state_of(experiments, [(0, 2), (0, 9), (0, 28), (1, 14), (0, 24)])
     model = multifidelity._model(state)
-    x = np.concatenate([multifidelity._features(state.problem, s)[[5, 18, 22]] for s in (0, 1)])
+    x = np.concatenate([multifidelity._features(state.problem, s)[[18]] for s in (0, 1)])
     target = multifidelity._features(state.problem, 1)
     found = multifidelity._knowledge_gradient(model, x, target)
     best = multifidelity._posterior(model, target)[0].max()
@@ -123,12 +123,12 @@ def test_the_knowledge_gradient_is_the_rise_of_the_best_mean_that_runs_bring(lin
         for i, point in enumerate(x):
             mean, variance = (a.item() for a in multifidelity._posterior(model, point[None]))
             noise = float(model.likelihood.noise.mean())
-            draws = rng.normal(mean, np.sqrt(variance + noise), size=400)
+            draws = rng.normal(mean, np.sqrt(variance + noise), size=60)
             rises = []
-            for outcome in draws[:120]:
+            for outcome in draws:
                 then = model.condition_on_observations(torch.tensor(point[None]), torch.tensor([[outcome]]))
                 rises.append(float(then.posterior(torch.tensor(target)).mean.max()) - best)
-            assert found[i] == pytest.approx(np.mean(rises), abs=4 * np.std(rises) / np.sqrt(120) + 0.02)
+            assert found[i] == pytest.approx(np.mean(rises), abs=4 * np.std(rises) / np.sqrt(60) + 0.02)
     assert (found > -1e-6).all()
 
 
