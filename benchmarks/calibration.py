@@ -28,9 +28,10 @@ def main() -> None:
     parser.add_argument("--level", default="medium", choices=("medium", "high"), help="of these targets")
     parser.add_argument("--protocol", default="metered:10", help="what is known before the first trial")
     parser.add_argument("--seeds", type=int, default=128, help="landscapes, or draws of each target's cheap runs")
+    parser.add_argument("--first", type=int, default=0, help="the first of these seeds")
     parser.add_argument("--budget", type=int, default=3, help="trials on each")
     args = parser.parse_args()
-    policy, seeds = make_policy(args.method), list(range(args.seeds))
+    policy, seeds = make_policy(args.method), list(range(args.first, args.first + args.seeds))
     total = Calibration()
     if args.recipe:
         settings = replace(read_recipe(args.recipe).prior.landscapes, budgets=(args.budget,))

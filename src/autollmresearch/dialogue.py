@@ -68,19 +68,31 @@ class Expected:
 def prompt(problem: Problem, style: Style | None = None) -> str:
     """What is read before the first trial."""
     style = style or Style()
+    parts = [
+        situation(problem, style),
+        *([f"Evidence: {evidence(State(problem), style)}"] if style.evidence else []),
+        f"Budget: {trials(problem.budget)}.",
+        "Instructions: think about how good configurations change with fidelity, then choose one, as\n"
+        f"{OPEN}...{CLOSE}\n{form(problem)}\n"
+        "Do not repeat a configuration. A repeated or invalid one costs a trial.",
+    ]
+    return "\n\n".join(parts)
+
+
+def situation(problem: Problem, style: Style) -> str:
+    """What is decided, what is measured, what is legal, and the best runs of cheaper experiments."""
     task = task_of(problem.task)
-    example = ", ".join(f'"{name}": ...' for name in problem.space.names)
     parts = [
         f"{describe_task(task)}\n{describe_metric(problem.metric)}",
         "\n".join(([f"Target: {_fidelity(problem)}."] if style.fidelity else []) + describe_space(task, problem.space)),
         *(_demonstrations(r, problem, style) for r in shown(problem.cheaper, style.experiments) if style.top),
-        *([f"Evidence: {evidence(State(problem), style)}"] if style.evidence else []),
-        f"Budget: {trials(problem.budget)}.",
-        "Instructions: think about how good configurations change with fidelity, then choose one, as\n"
-        f"{OPEN}...{CLOSE}\n<config>{{{example}}}</config>\n"
-        "Do not repeat a configuration. A repeated or invalid one costs a trial.",
     ]
     return "\n\n".join(parts)
+
+
+def form(problem: Problem) -> str:
+    """How a configuration is written: `<config>{"lr": ..., "batch_size": ...}</config>`."""
+    return "<config>{" + ", ".join(f'"{name}": ...' for name in problem.space.names) + "}</config>"
 
 
 def shown(cheaper: Sequence[CheapRuns], count: int) -> list[CheapRuns]:

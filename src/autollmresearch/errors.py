@@ -15,6 +15,10 @@ class UnknownMethod(ResearchError):
     """A method was asked for by a name or with an option that does not exist."""
 
 
+class NotApplicable(ResearchError):
+    """A method cannot serve a problem, and why; a benchmark reports its cells as missing, with the reason."""
+
+
 class InvalidProtocol(ResearchError):
     """A protocol is none of those that there are: `full`, `metered:N` and, for benchmarks, `active:B`."""
 

@@ -3,6 +3,7 @@
 A name may be followed by options, `name:key=value,key=value`; they are the fields of the policy's dataclass. Language
 models are `researcher-mini`, which is shipped, `agent:PATH` and `endpoint:MODEL`; the path or model is all that stands
 between the first colon and the first comma, so it may hold anything but a comma, and options follow after it.
+Optimisers of the literature in which a language model answers say which after their own name: `opro:endpoint:MODEL`.
 """
 
 from __future__ import annotations
@@ -18,23 +19,56 @@ from autollmresearch.active.halving import HalvingPolicy
 from autollmresearch.active.multifidelity import MultiFidelityPolicy
 from autollmresearch.active.records import ActivePolicy
 from autollmresearch.active.schedule import ScheduledPolicy
+from autollmresearch.baselines.botorch import BoTorchPolicy
+from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
+from autollmresearch.baselines.mup_rule import MupRulePolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
+from autollmresearch.baselines.oracle import OraclePolicy
+from autollmresearch.baselines.own_law import OwnLawPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
 from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
+from autollmresearch.baselines.published_law import PublishedLawPolicy
+from autollmresearch.baselines.quantile import QuantilePolicy
 from autollmresearch.baselines.random import RandomPolicy
+from autollmresearch.baselines.rank_average import RankAveragePolicy
+from autollmresearch.baselines.rgpe import RGPEPolicy
+from autollmresearch.baselines.rush import RushPolicy
+from autollmresearch.baselines.scikit_optimize import SkoptPolicy
+from autollmresearch.baselines.smac import SmacPolicy
+from autollmresearch.baselines.zero_shot import ZeroShotPolicy
 from autollmresearch.errors import UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
+from autollmresearch.policies.own import FORM, OWN, identity_of_own, make_own
 from autollmresearch.policy import Policy
 
 METHODS: Mapping[str, Callable[..., Policy]] = {
     "random": RandomPolicy,
     "tpe": partial(OptunaPolicy, "tpe"),
+    "tpe-multivariate": partial(OptunaPolicy, "tpe-multivariate"),
+    "tpe-independent": partial(OptunaPolicy, "tpe-independent"),
     "gp": partial(OptunaPolicy, "gp"),
+    "cmaes": partial(OptunaPolicy, "cmaes", startup=1),
+    "skopt-gp": partial(SkoptPolicy, "gp"),
+    "skopt-forest": partial(SkoptPolicy, "forest"),
+    "smac": SmacPolicy,
+    "botorch-logei": BoTorchPolicy,
     "copy": CopyPolicy,
     "pooled-gp": PooledGPPolicy,
     "pooled-quadratic": PooledQuadraticPolicy,
+    "bounding-box": BoundingBoxPolicy,
+    "zero-shot": ZeroShotPolicy,
+    "quantile": QuantilePolicy,
+    "rush": RushPolicy,
+    "rgpe": RGPEPolicy,
+    "rank-average": RankAveragePolicy,
+    "own-law": OwnLawPolicy,
+    "mup-rule": MupRulePolicy,
+    "published-law": partial(PublishedLawPolicy, "step-law"),
+    "published-law-deepseek": partial(PublishedLawPolicy, "deepseek"),
+    "oracle": OraclePolicy,
     "analyst": AnalystPolicy,
 }
 
@@ -53,7 +87,15 @@ DEFAULT = (
 )
 """The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
 
-KNOWN = (*METHODS, *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()))
+REFERENCES = ("oracle",)
+"""Lines in tables that are no methods: they see what nobody can."""
+
+KNOWN = (
+    *METHODS,
+    *(f"{name}:{model.argument}".rstrip(":") for name, model in MODELS.items()),
+    *(f"{name}:{WHO}" for name in OPTIMISERS),
+    FORM,
+)
 
 
 def split_methods(text: str) -> list[str]:
@@ -81,10 +123,14 @@ def make_policy(name: str) -> Policy:
     base, _, rest = name.partition(":")
     if base in MODELS:
         return make_model(name)
+    if base in OPTIMISERS:
+        return make_optimiser(name)
+    if base == OWN:
+        return make_own(name)
     if base in ACTIVE:
         raise UnknownMethod(f"{name!r} chooses itself what to run, which only the protocol active:B allows")
     if base not in METHODS:
-        close = get_close_matches(base, (*METHODS, *MODELS, *ACTIVE), n=1, cutoff=0.5)
+        close = get_close_matches(base, (*METHODS, *MODELS, *OPTIMISERS, *ACTIVE), n=1, cutoff=0.5)
         advice = f"did you mean {close[0]!r}? " if close else ""
         known = f"{', '.join(KNOWN)}; under active:B also {', '.join(ACTIVE)}"
         raise UnknownMethod(f"no method is called {base!r}; {advice}known: {known}")
@@ -106,12 +152,17 @@ def make_active(name: str) -> ActivePolicy:
 
 
 def identity(name: str) -> dict[str, str]:
-    """What a method is beside its name and options: the files of a checkpoint, the server of an endpoint.
+    """What a method is beside its name and options: a checkpoint's files, an endpoint's server, a Python file.
 
     Raises:
         CheckpointProblem: a checkpoint cannot be read. Also what `make_policy` raises.
     """
-    return make_model(name).identity() if name.partition(":")[0] in MODELS else {}
+    base = name.partition(":")[0]
+    if base == OWN:
+        return identity_of_own(name)
+    if base in OPTIMISERS:
+        return make_optimiser(name).identity()
+    return make_model(name).identity() if base in MODELS else {}
 
 
 def _options(name: str, text: str, factory: Callable[..., object]) -> dict[str, Any]:

@@ -28,24 +28,29 @@ class CopyPolicy:
         return [self._one(state) for state in states]
 
     def _one(self, state: State) -> Proposal:
-        problem, untried = state.problem, set(state.untried().tolist())
-        for rank, (runs, row) in enumerate(_ranked(problem), start=1):
-            config = problem.space.translate(runs.pool.config(row), runs.space)
-            here = problem.pool.find(config)[0]
-            if here in untried:
-                return Proposal(problem.pool.config(here), f"rank {rank} among runs at {runs.fidelity.text()}")
-        return RandomPolicy().propose([state])[0]
+        return best_cheap(state) or RandomPolicy().propose([state])[0]
 
 
-def _ranked(problem: Problem) -> Iterator[tuple[CheapRuns, int]]:
+def best_cheap(state: State) -> Proposal | None:
+    """The best configuration of the nearest cheaper experiment that was not told yet; None when all were."""
+    problem, untried = state.problem, set(state.untried().tolist())
+    for rank, (runs, row) in enumerate(ranked(problem), start=1):
+        config = problem.space.translate(runs.pool.config(row), runs.space)
+        here = problem.pool.find(config)[0]
+        if here in untried:
+            return Proposal(problem.pool.config(here), f"rank {rank} among runs at {runs.fidelity.text()}")
+    return None
+
+
+def ranked(problem: Problem) -> Iterator[tuple[CheapRuns, int]]:
     """Cheaper runs from the nearest experiment's best to the farthest's worst."""
-    for runs in sorted(problem.cheaper, key=lambda r: _distance(r.fidelity, problem.fidelity)):
+    for runs in sorted(problem.cheaper, key=lambda r: distance(r.fidelity, problem.fidelity)):
         for row in np.argsort(runs.losses, kind="stable"):
             yield runs, int(row)
 
 
-def _distance(a: Fidelity, b: Fidelity) -> float:
-    """Euclidean distance of the logarithms of what both fidelities count."""
+def distance(a: Fidelity, b: Fidelity) -> float:
+    """Euclidean distance of the logarithms of what both fidelities count; of their costs if that is no number."""
     pairs = [(a.values[k], b.values[k]) for k in a.values if k in b.values]
     numbers = [(x, y) for x, y in pairs if isinstance(x, int | float) and isinstance(y, int | float)]
     logs = [math.log(x / y) for x, y in numbers if x > 0 and y > 0] or [math.log(a.cost / b.cost)]

@@ -85,7 +85,7 @@ class _Pooled:
             kernel = Matern([1.0] * settings + [2.0] * scales, bounds, nu=2.5)
         sample = subset(len(self.y), FIT_POINTS)
         prior = ConstantKernel(1.0, (1e-2, 1e3)) * kernel + WhiteKernel(1e-2, (1e-6, 1.0))
-        self.kernel = _regress(prior, self.x[sample], self.y[sample], optimizer="fmin_l_bfgs_b").kernel_
+        self.kernel = regress(prior, self.x[sample], self.y[sample], optimizer="fmin_l_bfgs_b").kernel_
 
     def propose(self, state: State) -> Proposal:
         told, losses = state.told()
@@ -94,15 +94,18 @@ class _Pooled:
         rows = state.untried()
         if len(rows) == 0:
             rows = np.arange(len(self.x_pool))
-        mean = _regress(self.kernel, x, y, optimizer=None).predict(self.x_pool[rows])
+        mean = regress(self.kernel, x, y, optimizer=None).predict(self.x_pool[rows])
         config = state.problem.pool.config(int(rows[int(np.argmin(mean))]))
         return Proposal(config, f"least posterior mean of a Gaussian process over {len(x)} outcomes")
 
 
-def _regress(kernel: Kernel, x: FloatArray, y: FloatArray, *, optimizer: str | None) -> GaussianProcessRegressor:
+def regress(
+    kernel: Kernel, x: FloatArray, y: FloatArray, *, optimizer: str | None, normalize: bool = True
+) -> GaussianProcessRegressor:
+    """A Gaussian process given x [n, features] and y [n], which it standardises unless told not to."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound is an irrelevant feature
-        return GaussianProcessRegressor(kernel, optimizer=optimizer, normalize_y=True).fit(x, y)
+        return GaussianProcessRegressor(kernel, optimizer=optimizer, normalize_y=normalize).fit(x, y)

@@ -85,11 +85,6 @@ class Section:
     lines: tuple[Line, ...]
 
 
-def alone(checkpoint: Path, agent: AgentSettings) -> str:
-    """The method that this checkpoint is by itself: the analyst's worlds would hide what its model has learned."""
-    return f"agent:{checkpoint}" + (",trust=0" if agent.trust else "")
-
-
 def part_rows(checkpoints: Mapping[str, Path], agent: AgentSettings) -> list[Row]:
     """The rows that show what a part is worth: one per checkpoint, and the whole agent with parts of its prompt off.
 
@@ -99,16 +94,14 @@ def part_rows(checkpoints: Mapping[str, Path], agent: AgentSettings) -> list[Row
     """
     style = agent.style
     paper = {"distilled only": 0.144, "RL only": 0.190, WHOLE: 0.035}
-    trained = [Row(name, alone(path, agent), paper.get(name)) for name, path in checkpoints.items()]
-    if agent.trust:
-        trained.append(Row(f"{WHOLE}, with the analyst's worlds", f"agent:{checkpoints[WHOLE]}"))
+    trained = [Row(name, f"agent:{path}", paper.get(name)) for name, path in checkpoints.items()]
     evidence = {"evidence": "evidence=0"} if style.evidence else {}
     fidelities = {"fidelities": "fidelity=0"} if style.fidelity else {}
     demonstrations = {"demonstrations": "top=0"} if style.top else {}
     switched = [evidence, fidelities and {**fidelities, **evidence}, demonstrations]
     switched += [{**demonstrations, **evidence}] if demonstrations and evidence else []
     return trained + [
-        Row(f"{WHOLE}, no {' or '.join(off)}", ",".join([alone(checkpoints[WHOLE], agent), *off.values()]))
+        Row(f"{WHOLE}, no {' or '.join(off)}", ",".join([f"agent:{checkpoints[WHOLE]}", *off.values()]))
         for off in switched
         if off
     ]

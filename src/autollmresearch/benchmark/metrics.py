@@ -10,6 +10,9 @@ import numpy as np
 from llmconfig_gym.experiment import Experiment, Outcome
 from llmconfig_gym.parameter import FloatArray
 
+NOT_APPLICABLE = "not applicable"
+"""What stands for an outcome in the rows of a method that cannot serve an experiment."""
+
 Row: TypeAlias = dict[str, float | bool | None]
 
 

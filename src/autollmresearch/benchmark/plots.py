@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autollmresearch.benchmark.standing import Standing
 from autollmresearch.benchmark.summary import Group
 from autollmresearch.methods import DEFAULT
 from llmconfig_gym.files import whole_file
@@ -16,8 +17,12 @@ from llmconfig_gym.files import whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#7f7f7f", "#E69F00", "#D55E00", "#56B4E9", "#0072B2", "#009E73", "#000000", "#CC79A7", "#882255")
-"""Okabe and Ito's colour-blind-safe palette, but for its yellow, too pale on white. A method keeps its colour."""
+COLOURS = (
+    *("#7f7f7f", "#E69F00", "#D55E00", "#56B4E9", "#0072B2", "#009E73", "#000000", "#CC79A7"),
+    *("#882255", "#332288"),
+)
+"""Okabe and Ito's colour-blind-safe palette, but for its yellow, too pale on white, and two of Tol's. A method keeps its
+colour."""
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
 FLOOR = 1e-4
@@ -59,10 +64,46 @@ def regret_curves(group: Group) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, which="major", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    handles = axes.get_lines()  # perhaps none
+    legend = axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     for text in legend.get_texts():
         text.set_parse_math(False)  # and so may a path
     return figure
+
+
+def rank_picture(standing: Standing) -> Figure:
+    """Average ranks on a line; methods that a bar joins cannot be told apart (Demsar 2006, figure 1)."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from scikit_posthocs import critical_difference_diagram
+
+    labels = [p.method if len(p.method) <= LABEL else f"...{p.method[3 - LABEL :]}" for p in standing.places]
+    names = [f"{label}{chr(0x200B) * labels[:i].count(label)}" for i, label in enumerate(labels)]  # none like another
+    ranks = pd.Series([p.rank for p in standing.places], index=names)
+    apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()) >= standing.critical
+    looks = [style(p.method, i) for i, p in enumerate(standing.places)]
+    figure = Figure(figsize=(7.2, 1.6 + 0.16 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    critical_difference_diagram(
+        ranks,
+        pd.DataFrame(np.where(apart, 0.0, 1.0), index=names, columns=names),
+        ax=axes,
+        label_fmt_left="{label} ({rank:.1f})",
+        label_fmt_right="({rank:.1f}) {label}",
+        label_props={"fontsize": 9, "parse_math": False},
+        color_palette={name: look["color"] for name, look in zip(names, looks, strict=True)},
+        text_h_margin=0.2,
+    )
+    axes.set_title(f"average ranks, protocol {standing.protocol}", loc="left", fontsize=11, parse_math=False)
+    return figure
+
+
+def save_ranks(standing: Standing, directory: Path) -> Path:
+    """Write a standing's ranks as PNG; returns the path."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", f"ranks-{standing.protocol}") + ".png"
+    with whole_file(directory / name) as temporary:
+        rank_picture(standing).savefig(temporary, format="png", dpi=150)
+    return directory / name
 
 
 def save_curves(group: Group, directory: Path) -> Path:

@@ -6,11 +6,13 @@ import base64
 import json
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.benchmark.plots import save_curves
+from autollmresearch.benchmark.plots import save_curves, save_ranks
 from autollmresearch.benchmark.runner import read_manifest
+from autollmresearch.benchmark.standing import Standing, standings
 from autollmresearch.benchmark.summary import Group, MethodSummary, summarize
 from llmconfig_gym.files import write_text
 
@@ -95,6 +97,32 @@ def scales(group: Group) -> Table:
     return Table(f"{group.title}: other scales", headers, rows)
 
 
+def overall(standing: Standing) -> Table:
+    """All methods over all experiments: ranks, distance to the best, experiments won, tied and lost, time."""
+    headers = (
+        "method",
+        "average rank",
+        "rank at b=1",
+        "regret per trial",
+        "behind the best",
+        "won / tied / lost",
+        "s / proposal",
+    )
+    rows = tuple(
+        (
+            p.method,
+            f"{p.rank:.2f}",
+            f"{p.first:.2f}",
+            digits(p.regret),
+            _gap(p.behind) if i else "best",
+            f"{p.won} / {p.tied} / {p.lost}" if i else "-",
+            f"{p.seconds:.3f}",
+        )
+        for i, p in enumerate(standing.places)
+    )
+    return Table(f"All {standing.experiments} experiments, protocol {standing.protocol}", headers, rows)
+
+
 def digits(value: float) -> str:
     """A regret with three decimals, without the leading zero: `.017`, `1.00`."""
     if math.isnan(value):
@@ -108,11 +136,14 @@ def _percent(value: float) -> str:
 
 
 def _behind(m: MethodSummary) -> str:
-    mean, low, high = m.behind
-    if mean == low == high == 0:
-        return "best" if mean == 0 else ""
-    verdict = "" if low > 0 else " (tie)"
-    return f"{digits(mean)} [{signed(low)}, {digits(high)}]{verdict}"
+    return _gap(m.behind) if any(m.behind) else "best"
+
+
+def _gap(gap: tuple[float, float, float]) -> str:
+    """A paired difference with its interval."""
+    mean, low, high = gap
+    verdict = "" if low > 0 or high < 0 else " (tie)"  # less than the best: the oracle
+    return f"{signed(mean)} [{signed(low)}, {signed(high)}]{verdict}"
 
 
 def signed(value: float) -> str:
@@ -136,6 +167,10 @@ NOTES = (
     "by simple regret at the last trial, 1 is best, ties share. Behind the best: paired difference to the method with "
     "the least mean at the last trial; '(tie)' where its interval holds 0. Within noise: share of episodes "
     "that end within one standard deviation of a single run of the best value.",
+    "All experiments: average rank by the mean regret of all trials of an episode, and by the first trial's simple "
+    "regret; regret per trial with every suite's experiments of one task weighing the same; behind the best and won, "
+    "tied, lost: against the method with the best rank, paired. Two ranks that differ by less than the critical "
+    "difference (Nemenyi's test at 5 %) cannot be told apart; bars join such methods (Demsar 2006).",
     "Under active:B a method pays for every run, B runs of the target in all, and b of T stands for b / T of B spent: "
     "regret is then that of the configuration it recommends, alone, of which it is told nothing; cumulative sums "
     "these, and time and tokens are per such part.",
@@ -145,34 +180,75 @@ NOTES = (
 def write_report(out: Path, frame: pd.DataFrame) -> Path:
     """Write `report.md`, `report.html` and the pictures into `out`; returns the HTML's path."""
     manifest = read_manifest(out)
-    groups = list(summarize(frame))
-    pictures = [save_curves(group, out) for group in groups]
-    write_text(out / "report.md", _markdown(groups, pictures, manifest))
-    write_text(out / "report.html", _html(groups, pictures, manifest))
+    sections = [*map(partial(_standing, out), standings(frame)), *map(partial(_group, out), summarize(frame))]
+    write_text(out / "report.md", _markdown(sections, manifest))
+    write_text(out / "report.html", _html(sections, manifest))
     return out / "report.html"
 
 
-def _markdown(groups: list[Group], pictures: list[Path], manifest: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        title, size: what it is about, and what it rests on.
+        table, more: the numbers that matter, and further ones.
+        picture, alt: its file, if there is one, and what it shows.
+    """
+
+    title: str
+    size: str
+    table: Table
+    more: tuple[Table, ...] = ()
+    picture: Path | None = None
+    alt: str = ""
+
+
+def _standing(out: Path, standing: Standing) -> Section:
+    table = overall(standing)
+    parts = [f"{standing.experiments} experiments."]
+    picture = None
+    if len(standing.places) > 2:
+        picture = save_ranks(standing, out)
+        parts.append(
+            f"Ranks that differ by less than {standing.critical:.2f} cannot be told apart. "
+            f"Friedman's test that all methods are the same: p = {standing.chance:.2g}."
+        )
+    if standing.missing:
+        parts.append(f"Not on all of them, so without a place: {', '.join(standing.missing)}.")
+    alt = "Average ranks of the methods, and which cannot be told apart; the table holds the ranks."
+    return Section(table.title, " ".join(parts), table, picture=picture, alt=alt)
+
+
+def _group(out: Path, group: Group) -> Section:
+    alt = "Mean simple regret against trials for each method; the table holds the numbers."
+    return Section(group.title, _size(group), headline(group), (scales(group),), save_curves(group, out), alt)
+
+
+def _markdown(sections: list[Section], manifest: dict[str, Any]) -> str:
     parts = ["# Benchmark", _facts(manifest), *NOTES]
-    for group, picture in zip(groups, pictures, strict=True):
-        parts += [f"## {group.title}", _size(group), headline(group).markdown(), f"![regret curves]({picture.name})"]
-        parts += ["### Other scales", scales(group).markdown()]
+    for s in sections:
+        parts += [f"## {s.title}", s.size, s.table.markdown()]
+        parts += [f"![{s.alt}]({s.picture.name})"] if s.picture else []
+        for table in s.more:
+            parts += [f"### {table.title}", table.markdown()]
     return "\n\n".join(parts) + "\n"
 
 
-def _html(groups: list[Group], pictures: list[Path], manifest: dict[str, Any]) -> str:
+def _html(sections: list[Section], manifest: dict[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("autollmresearch.benchmark"), autoescape=True, undefined=StrictUndefined
     )
-    images = [base64.b64encode(p.read_bytes()).decode() for p in pictures]
-    sections = [
-        {"title": g.title, "size": _size(g), "tables": [headline(g), scales(g)], "image": i, "anchor": f"group-{n}"}
-        for n, (g, i) in enumerate(zip(groups, images, strict=True))
-    ]
+    images = [base64.b64encode(s.picture.read_bytes()).decode() if s.picture else "" for s in sections]
     page = environment.get_template("report.html.jinja")
-    return page.render(sections=sections, notes=NOTES, facts=_facts(manifest), manifest=json.dumps(manifest, indent=1))
+    return page.render(
+        sections=list(zip(sections, images, strict=True)),
+        notes=NOTES,
+        facts=_facts(manifest),
+        manifest=json.dumps(manifest, indent=1),
+    )
 
 
 def _facts(manifest: dict[str, Any]) -> str:
@@ -184,4 +260,10 @@ def _facts(manifest: dict[str, Any]) -> str:
 
 
 def _size(group: Group) -> str:
-    return f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
+    text = f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
+    return " ".join((text, *not_applicable(group)))
+
+
+def not_applicable(group: Group) -> list[str]:
+    """A sentence for every method that cannot serve the group."""
+    return [f"Not applicable: {method} ({reason})." for method, reason in group.missing]

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.active.episode import run_active
-from autollmresearch.benchmark.metrics import episode_metrics, recommendation_metrics
+from autollmresearch.baselines.oracle import OraclePolicy
+from autollmresearch.benchmark.metrics import NOT_APPLICABLE, episode_metrics, recommendation_metrics
 from autollmresearch.benchmark.protocols import Active, parse_protocol
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.episode import run_episodes
-from autollmresearch.errors import ResultsMismatch
+from autollmresearch.errors import NotApplicable, ResultsMismatch
 from autollmresearch.methods import make_active, make_policy
 from llmconfig_gym.files import whole_file, write_text
 from llmconfig_gym.parameter import shown
@@ -186,8 +187,7 @@ def _run(
 
 
 def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) -> Cell:
-    """Run one cell and write its rows to `path`."""
-    import pandas as pd
+    """Run one cell and write its rows to `path`; where the method cannot serve the experiment, why not."""
     import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, which must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
@@ -197,17 +197,24 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
     cheaper = suite.cheaper(target.id)
     # Draws of its own for each experiment: pools are often alike, and intervals take experiments to be independent.
     own = [zlib.crc32(f"{target.id} {seed}".encode()) for seed in seeds]
-    with threadpool_limits(1):
-        if isinstance(protocol, Active):
-            method, problem = make_active(cell.method), protocol.problem(target, cheaper)
-            played = run_active(method, [*cheaper, target], problem, own, settings.budget)
-            turns = [episode.recommended for episode in played]
-            measure = recommendation_metrics
-        else:
-            problems = protocol.problems(target, cheaper, settings.budget, seeds)
-            episodes = run_episodes(make_policy(cell.method), [target] * len(seeds), problems, own)
-            turns = [episode.turns for episode in episodes]
-            measure = episode_metrics
+    try:
+        with threadpool_limits(1):
+            if isinstance(protocol, Active):
+                method, problem = make_active(cell.method), protocol.problem(target, cheaper)
+                played = run_active(method, [*cheaper, target], problem, own, settings.budget)
+                turns = [episode.recommended for episode in played]
+                measure = recommendation_metrics
+            else:
+                policy = make_policy(cell.method)
+                if isinstance(policy, OraclePolicy):
+                    policy = OraclePolicy(target)
+                problems = protocol.problems(target, cheaper, settings.budget, seeds)
+                episodes = run_episodes(policy, [target] * len(seeds), problems, own)
+                turns = [episode.turns for episode in episodes]
+                measure = episode_metrics
+    except NotApplicable as reason:
+        _write(_missing(cell, target.task, settings, str(reason)), path)
+        return cell
     rows = []
     for seed, some in zip(seeds, turns, strict=True):
         metrics = measure(target, [turn.outcome for turn in some])
@@ -231,11 +238,30 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
                     "cost": turn.proposal.usage.cost,
                 }
             )
+    _write(rows, path)
+    return cell
+
+
+def _write(rows: list[dict[str, Any]], path: Path) -> None:
+    import pandas as pd
+
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame = frame.astype({"value": "float64", "best_value": "float64", "within_noise": "boolean"})
     with whole_file(path) as temporary:
         frame.to_parquet(temporary, index=False)
-    return cell
+
+
+def _missing(cell: Cell, task: str, settings: BenchmarkSettings, reason: str) -> list[dict[str, Any]]:
+    """The rows of a method that cannot serve an experiment: the reason in place of a configuration, and no metrics."""
+    own = {"method": cell.method, "suite": cell.suite, "task": task, "experiment": cell.experiment}
+    own |= {"protocol": cell.protocol, "config": _text(reason), "outcome": NOT_APPLICABLE}
+    used = dict.fromkeys(("seconds", "read_tokens", "written_tokens", "cost"), 0)
+    none = dict.fromkeys(COLUMNS, float("nan")) | {"within_noise": None} | used
+    return [
+        {**none, **own, "seed": seed, "trial": trial}
+        for seed in range(settings.seeds)
+        for trial in range(1, settings.budget + 1)
+    ]
 
 
 def _text(config: object) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autollmresearch.benchmark.metrics import average_ranks, bootstrap_interval
-from autollmresearch.methods import DEFAULT
+from autollmresearch.benchmark.metrics import NOT_APPLICABLE, average_ranks, bootstrap_interval
+from autollmresearch.methods import DEFAULT, REFERENCES
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ class MethodSummary:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """All methods on one suite's experiments of one task under one protocol."""
+    """All methods on one suite's experiments of one task under one protocol.
+
+    Attributes:
+        missing: methods that cannot serve one of the experiments or more, and why: (method, reason).
+    """
 
     suite: str
     task: str
@@ -63,6 +67,7 @@ class Group:
     seeds: int
     budget: int
     methods: tuple[MethodSummary, ...]
+    missing: tuple[tuple[str, str], ...] = ()
 
     @property
     def title(self) -> str:
@@ -90,11 +95,14 @@ def method_order(names: Sequence[str]) -> list[str]:
 def summarize(frame: pd.DataFrame) -> Iterator[Group]:
     """A benchmark's rows, group by group (suite, task, protocol), in the rows' own order."""
     for (suite, task, protocol), part in frame.groupby(["suite", "task", "protocol"], sort=False):
-        methods = method_order(list(part["method"].unique()))
+        refused = part[part["outcome"] == NOT_APPLICABLE].drop_duplicates("method")
+        reasons = dict(zip(refused["method"], refused["config"], strict=True))
+        methods = method_order([m for m in part["method"].unique() if m not in reasons])
+        missing = tuple((m, reasons[m]) for m in method_order(list(reasons)))
         regret = {m: cube(part, m, "simple_regret") for m in methods}
-        ranks = average_ranks(np.stack([regret[m].reshape(-1, regret[m].shape[-1]) for m in methods]))
-        best = min(methods, key=lambda m: regret[m][..., -1].mean())
-        _, seeds, budget = regret[methods[0]].shape
+        seeds, budget = part["seed"].nunique(), part["trial"].nunique()
+        ranks = average_ranks(np.stack([regret[m].reshape(-1, budget) for m in methods])) if methods else ()
+        best = min(methods, key=lambda m: (m in REFERENCES, regret[m][..., -1].mean()), default="")  # it is no method
         yield Group(
             suite=str(suite),
             task=str(task),
@@ -103,6 +111,7 @@ def summarize(frame: pd.DataFrame) -> Iterator[Group]:
             seeds=seeds,
             budget=budget,
             methods=tuple(_method(part, m, regret[m], ranks[i], regret[best]) for i, m in enumerate(methods)),
+            missing=missing,
         )
 
 

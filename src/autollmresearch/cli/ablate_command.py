@@ -22,7 +22,6 @@ EPILOG = """rows of the first table:
   RL only          the prior's model reinforced without having been distilled; trained here
   whole agent      RUN/reinforce, and again without evidence, fidelities, demonstrations in its prompts
   copy, analyst    no language models
-(of an agent that trusts the analyst's worlds: all of these without them, and one row with them)
 of the second, for each task of the suites, on that task's experiments:
   trained without  an agent trained on all other tasks, all five steps; trained here
 
@@ -61,7 +60,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from autollmresearch.benchmark import ablation
-    from autollmresearch.benchmark.ablation import REFERENCES, WHOLE, Row, alone, sections
+    from autollmresearch.benchmark.ablation import REFERENCES, WHOLE, Row, sections
     from autollmresearch.benchmark.runner import run_benchmark
     from autollmresearch.errors import InvalidSettings
     from autollmresearch.training.ablate import check_run, rl_only, train_without, untrained, without
@@ -75,7 +74,7 @@ def run_ablate(args: argparse.Namespace) -> int:
         raise InvalidSettings(f"--out must hold no comma, which ends the path of an agent; found {out}")
     check_run(recipe, run)
     until = "" if args.task_until == "reinforce" else f", until {args.task_until}"
-    whole = Row(WHOLE, alone(run / "reinforce" / CHECKPOINT, recipe.agent))
+    whole = Row(WHOLE, f"agent:{run / 'reinforce' / CHECKPOINT}")
     references = [Row(name, name) for name in REFERENCES]
     settings = read_targets(args, (whole.method, *REFERENCES))
     tasks = ablation.target_tasks(settings, settings.resolve()[1]) if args.only != "parts" else {}
@@ -104,7 +103,7 @@ def run_ablate(args: argparse.Namespace) -> int:
         groups = sections(frame, [*rows, *references], by=("suite", "task"))
     for task, suites in tasks.items():
         checkpoint = train_without(changed[task], run, out / f"without-{task}", args.task_until, progress=progress)
-        row = Row(f"trained without {task}{until}", alone(checkpoint, recipe.agent))
+        row = Row(f"trained without {task}{until}", f"agent:{checkpoint}")
         frame = pd.concat([known, measure(f"without-{task}", [row.method], suites)])
         left_out += sections(frame[frame["task"] == task], [row, whole, *references], by=("task",))
     data, tables = ablation.write_ablation(out, settings, parts, groups, left_out)

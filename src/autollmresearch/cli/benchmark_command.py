@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,18 +84,20 @@ def run_report(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace, frame: pd.DataFrame) -> int:
-    from autollmresearch.benchmark.report import headline, write_report
+    from autollmresearch.benchmark.report import headline, not_applicable, overall, write_report
+    from autollmresearch.benchmark.standing import standings
     from autollmresearch.benchmark.summary import summarize
 
     page = write_report(args.out, frame)
-    groups = list(summarize(frame))
+    groups, places = list(summarize(frame)), list(standings(frame))
     if args.format == "json":
-        print_json(
-            {"report": str(page), "results": str(args.out / "results.parquet"), "groups": [g.to_dict() for g in groups]}
-        )
+        files = {"report": str(page), "results": str(args.out / "results.parquet")}
+        print_json({**files, "groups": [g.to_dict() for g in groups], "standings": [asdict(s) for s in places]})
         return 0
     for group in groups:
         table = headline(group)
-        print(f"\n{table.title}\n{table.plain()}")
+        print("\n".join(("", table.title, table.plain(), *not_applicable(group))))
+    for table in map(overall, places):
+        print("\n".join(("", table.title, table.plain())))
     print(f"\nreport: {page}")
     return 0

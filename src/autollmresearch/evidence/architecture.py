@@ -168,7 +168,9 @@ def fit_architecture(
     each = np.where(rows.diverged[told], 3 * spread, noise)
     x = features(problem.space, problem.pool.encoded)
     sd, length = PRIORS["architecture.discrepancy"].mean * spread, PRIORS["architecture.discrepancy.length"].mean
-    worlds = correct(worlds + constant, x, rows.told, rows.losses[told], each, sd, length, joint=True)
+    own = PRIORS["architecture.discrepancy.own"].mean
+    smooth, alone = sd * np.sqrt(1 - own), sd * np.sqrt(own)
+    worlds = correct(worlds + constant, x, rows.told, rows.losses[told], each, smooth, length, joint=True, own=alone)
     return worlds, noise, (w1, w2), (first.computed, second.computed)
 
 
@@ -209,7 +211,9 @@ def _part(problem: Problem, rows: Rows, name: str, trade: Tradeoff, samples: int
 
     ranges = {}
     for e in trade.slopes:
-        seen = column[(rows.experiment == e) & known]
+        # The ends of a range are single runs, which a subset of a long table may lack: all that is known counts.
+        seen = next(runs.details[name] for runs in problem.cheaper if runs.fidelity == rows.fidelities[e])
+        seen = seen[np.isfinite(seen)]
         known_part = trend * strength[e] * sizes
         expected = back(centre + spread * (known_part + condition(kernel, hyper, points, y, jitter, at(e), 0).mean))
         ranges[e] = float(max(np.ptp(seen), np.ptp(expected)))

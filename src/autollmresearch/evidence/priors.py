@@ -84,6 +84,7 @@ PRIORS: dict[str, Prior] = {
     "architecture.level.exponent": Prior(0.0, 2.0, "spreads per octave", _HAND),
     "architecture.level.offset": Prior(0.0, 2.0, "spreads, per experiment", _HAND),
     "architecture.discrepancy": Prior(0.3, 0.0, "sd of the metric over the pool", _TRIED),
+    "architecture.discrepancy.own": Prior(0.5, 0.0, "of its variance: each configuration for itself", _TRIED),
     "architecture.discrepancy.length": Prior(0.75, 0.0, "ranges", _TRIED),
     "architecture.discrepancy.noise": Prior(0.05, 0.0, "sd of the metric over the pool", _TRIED),
     # Noise of a run around the valley.

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import CheckpointProblem
-from autollmresearch.policy import Policy, Proposal, State
+from autollmresearch.policy import Proposal, State
 from llmconfig_gym.errors import missing_extra
+
+if TYPE_CHECKING:
+    from autollmresearch.policies.causal_lm import CausalLMPolicy
 
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 """`name` or `owner/name`, as hubs call models."""
@@ -62,7 +65,18 @@ class AgentPolicy:
         Raises:
             CheckpointProblem: the model cannot be loaded, or not on this device.
         """
-        return _load(self.path, tuple(sorted(self.options.items()))).propose(states)
+        return self._model().propose(states)
+
+    def ask(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Proposal]:
+        """What the model writes on each prompt, outside of the dialogue (see `CausalLMPolicy.ask`).
+
+        Raises:
+            CheckpointProblem: the model cannot be loaded, or not on this device.
+        """
+        return self._model().ask(prompts, seeds)
+
+    def _model(self) -> CausalLMPolicy:
+        return _load(self.path, tuple(sorted(self.options.items())))
 
     def identity(self) -> dict[str, str]:
         """What decides its answers beside the options: a digest of the checkpoint's files, or a hub's commit.
@@ -76,7 +90,7 @@ class AgentPolicy:
 
 
 @lru_cache(maxsize=1)
-def _load(path: str, options: tuple[tuple[str, Any], ...]) -> Policy:
+def _load(path: str, options: tuple[tuple[str, Any], ...]) -> CausalLMPolicy:
     """The model behind a name. One stays loaded: memory is dearer than loading again."""
     from autollmresearch.policies.causal_lm import CausalLMPolicy
 

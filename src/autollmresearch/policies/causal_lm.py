@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from autollmresearch.dialogue import Style, conversation, reasoning
+from autollmresearch.dialogue import Style, action, conversation, reasoning
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.analyst import Known
-from autollmresearch.policies.analyst import with_evidence
+from autollmresearch.policies.analyst import AnalystPolicy, with_evidence
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
 from autollmresearch.policies.pretrained import load_pretrained
-from autollmresearch.policies.score import answers, choose, draw, weigh
+from autollmresearch.policies.score import answers, draw, probabilities, weigh
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.description import require
 from llmconfig_gym.files import write_text
@@ -36,8 +37,21 @@ Decode: TypeAlias = Literal["greedy", "sample", "score"]
 """How an answer comes about: the likeliest word each time, words drawn at a temperature, or the likeliest of all
 answers that are legal and were not tried (score.py)."""
 
+ASKED_AT_ONCE = 64
+"""Prompts of `ask` that are answered together: bounds the memory of the cache."""
+
 SHOWN = 5
 """Candidates that a scored proposal names, with their probabilities of being best."""
+
+
+TOO_LONG = "Beware: this is more than the model can read; the analyst decides."
+"""What people are told then, before the analyst's reasons."""
+
+Turned: TypeAlias = tuple[list[int], list[int]]
+"""What was read, and what was written then, in one turn, as ids."""
+
+Read: TypeAlias = tuple[list[Turned], list[int], str]
+"""The turns before; what is new, as ids and as text."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +61,22 @@ class AgentSettings:
     Attributes:
         style: what its prompts show.
         max_new_tokens: the most that one turn may write; what is longer is cut off, and most likely invalid.
-        context: the most tokens of a whole episode; a turn for which there is no room is empty, hence invalid.
+        context: the most tokens of a whole episode. An agent that writes says nothing in a turn for which there is no
+            room, which is invalid; one that scores forgets its earliest trials, and what it cannot read even so is
+            left to the analyst, where there is evidence.
         score: whether all legal answers are scored and the likeliest is given (it may be longer than
             `max_new_tokens`), instead of writing one.
-        trust: how much say the analyst's possible worlds have then beside the model (`score.choose`); 0: none.
-            Without evidence they have none.
+        calibration: how much less sure than its shares it should be of its probabilities (`score.probabilities`).
     """
 
     style: Style = field(default_factory=Style)
     max_new_tokens: int = 512
     context: int = 8192
     score: bool = False
-    trust: float = 0.0
+    calibration: float = 1.0
 
     def __post_init__(self) -> None:
-        require(self.trust >= 0, "trust is at least 0", self.trust)
+        require(self.calibration > 0, "calibration is more than 0", self.calibration)
 
     def save(self, checkpoint: Path) -> None:
         """Write `agent.json` into a checkpoint's directory."""
@@ -143,14 +158,27 @@ class CausalLMPolicy:
         """One answer per state, all written together or each scored. Each state draws from its own randomness."""
         if self.settings.score:
             return self._scored(states)
-        read = [self._read(state) for state in states]
+        return self._write([self._read(state) for state in states], [state.rng() for state in states])
+
+    def ask(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Proposal]:
+        """What the model writes on each prompt, outside of the dialogue; it never scores here."""
+        result = []
+        for first in range(0, len(prompts), ASKED_AT_ONCE):
+            part = slice(first, first + ASKED_AT_ONCE)
+            read: list[Read] = [([], self.chat.start(p), p) for p in prompts[part]]
+            result += self._write(read, [np.random.default_rng(seed) for seed in seeds[part]])
+        return result
+
+    def _write(self, read: Sequence[Read], rngs: Sequence[np.random.Generator]) -> list[Proposal]:
+        """An answer to each."""
+        ids = [[*chain(*chain(*past)), *new] for past, new, _ in read]
         most, context = self.settings.max_new_tokens, self.settings.context
-        room = [min(most, context - len(past) - len(new)) for past, new, _ in read]
+        room = [min(most, context - len(known)) for known in ids]
         width = max(0, *room)
-        uniforms = np.stack([state.rng().random(width) for state in states])
+        uniforms = np.stack([rng.random(width) for rng in rngs])
         fits = [i for i, space in enumerate(room) if space > 0]
         written = self.decoder.write(
-            [read[i][0] + read[i][1] for i in fits],
+            [ids[i] for i in fits],
             uniforms[fits],
             temperature=self.temperature,
             limits=[room[i] for i in fits],
@@ -161,10 +189,9 @@ class CausalLMPolicy:
             if i not in answers:
                 proposals.append(Proposal("", prompt=prompt))  # no room left: a missing turn
                 continue
-            ids, logprobs = answers[i].ids, answers[i].logprobs
-            text = self.chat.text(ids)
-            tokens = Tokens(tuple(new), ids, logprobs)
-            usage = Usage(len(new), len(ids))
+            text = self.chat.text(answers[i].ids)
+            tokens = Tokens(tuple(new), answers[i].ids, answers[i].logprobs)
+            usage = Usage(len(new), len(answers[i].ids))
             proposals.append(Proposal(text, reasoning(text), prompt=prompt, tokens=tokens, usage=usage))
         return proposals
 
@@ -182,53 +209,75 @@ class CausalLMPolicy:
 
     def _score(self, state: State) -> Callable[[State], Proposal]:
         """Weigh all answers that are legal and were not given yet; the result gives one of them."""
-        past, new, prompt = self._read(state)
-        possible = answers(state, self.settings.style, self.chat.words)
-        if len(past) + len(new) + max(map(len, possible.ids)) > self.settings.context:
-            return lambda state: Proposal("", prompt=prompt)  # no room left: a missing turn
-        of_each, share = weigh(self.model, [*past, *new], possible.ids)
-        chance = share
-        if self.temperature == 0:
-            trust = self.settings.trust if self.settings.style.evidence else 0.0
-            best, chance = choose(state, possible.rows, share, trust)
-        order = np.argsort(-chance, kind="stable")[:SHOWN].tolist()
+        style = self.settings.style
+        possible = answers(state, style, self.chat.words)
+        turns, new, prompt = self._read(state)
+        read, whole = recent(turns, new, self.settings.context - max(map(len, possible.ids)))
+        if not read:
+            return lambda state: self._unread(state, prompt)
+        of_each, share = weigh(self.model, read, possible.ids)
+        order = np.argsort(-share, kind="stable")[:SHOWN].tolist()
+        chance = probabilities(share, self.settings.calibration)
         pool = state.problem.pool
         shown = tuple(Candidate(pool.config(int(possible.rows[i])), float(chance[i])) for i in order)
 
         def give(state: State) -> Proposal:
-            i = best if self.temperature == 0 else draw(share, self.temperature, state.rng())
+            i = order[0] if self.temperature == 0 else draw(share, self.temperature, state.rng())
             forced = [0.0] * (len(possible.ids[i]) - len(of_each[i]))
+            # Of a dialogue of which something was forgotten, these ids are not what was read before the answer.
+            tokens = Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced)) if whole else None
             proposal = Proposal(
                 possible.texts[i],
                 reasoning(possible.texts[i]),
                 prompt=prompt,
-                tokens=Tokens(tuple(new), tuple(possible.ids[i]), (*of_each[i], *forced)),
+                tokens=tokens,
                 usage=Usage(len(new), len(possible.ids[i])),
                 candidates=shown,
             )
-            return with_evidence(proposal, state, int(possible.rows[i])) if self.settings.style.evidence else proposal
+            return with_evidence(proposal, state, int(possible.rows[i])) if style.evidence else proposal
 
         return give
 
-    def _read(self, state: State) -> tuple[list[int], list[int], str]:
-        """Ids of all that was read and written before, ids of what is new, and what is new as text."""
+    def _unread(self, state: State, prompt: str) -> Proposal:
+        """What is longer than the model can read is left to the analyst, or without evidence a missing turn."""
+        if not self.settings.style.evidence:
+            return Proposal("", prompt=prompt)
+        said = AnalystPolicy().propose([state])[0]
+        assert not isinstance(said.config, str)
+        return replace(said, config=action(said.config), prompt=prompt, reasoning=f"{TOO_LONG} {said.reasoning}")
+
+    def _read(self, state: State) -> Read:
         messages = conversation(state, self.settings.style)
         new = messages[-1]["content"]
-        past: list[int] = []
+        past: list[Turned] = []
         finished = True
         for turn, message in enumerate(messages[1::2]):
             tokens = state.proposals[turn].tokens if turn < len(state.proposals) else None
             if tokens is None:  # said elsewhere, or an empty turn
-                read = messages[2 * turn]["content"]
-                past += self._new(read, turn, finished) + self.chat.words(message["content"])
+                read = self._new(messages[2 * turn]["content"], turn, finished)
+                past.append((read, self.chat.words(message["content"])))
                 finished = True
             else:
-                past += [*tokens.read, *tokens.wrote]
+                past.append(([*tokens.read], [*tokens.wrote]))
                 finished = bool(tokens.wrote) and tokens.wrote[-1] == self.chat.end_id
         return past, self._new(new, len(messages) // 2, finished), new
 
     def _new(self, text: str, turn: int, finished: bool) -> list[int]:
         return self.chat.start(text) if turn == 0 else self.chat.follow(text, finished)
+
+
+def recent(past: Sequence[Turned], new: Sequence[int], room: int) -> tuple[list[int], bool]:
+    """What is read: the first prompt and the latest turns that fit, with what is new; and whether that is all.
+
+    Empty if not even the first prompt and the latest turn fit.
+    """
+    reads = [*(read for read, _ in past), new]
+    turns = [[*wrote, *read] for (_, wrote), read in zip(past, reads[1:], strict=True)]
+    for forgotten in range(max(1, len(turns))):
+        ids = [*reads[0], *chain.from_iterable(turns[forgotten:])]
+        if len(ids) <= room:
+            return ids, forgotten == 0
+    return [], False
 
 
 def _changed(settings: AgentSettings, options: dict[str, Any]) -> AgentSettings:

@@ -127,10 +127,17 @@ class EndpointPolicy:
         Raises:
             EndpointProblem: the server refuses or keeps failing.
         """
-        key = self._key()
         messages = [conversation(state, self.style) for state in states]
         seeds = [int(state.rng().integers(2**31)) for state in states]
-        return _run(self._ask_all(messages, seeds, key))
+        return _run(self._ask_all(messages, seeds, self._key()))
+
+    def ask(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Proposal]:
+        """The answer to each prompt, outside of the dialogue: as a proposal in the model's own words.
+
+        Raises:
+            EndpointProblem: the server refuses or keeps failing.
+        """
+        return _run(self._ask_all([[{"role": "user", "content": p}] for p in prompts], seeds, self._key()))
 
     def _key(self) -> str:
         key = os.environ.get(KEY, "").strip()

@@ -8,7 +8,7 @@ after its name there are but options: `researcher-mini:decode=greedy,top=1`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -58,7 +58,9 @@ def _address(text: str) -> str:
 
 
 COUNT, ZERO_OR_MORE = _at_least(1), _at_least(0)
+AT_LEAST_MINUS_ONE = _amount(-1.0, "a number of at least -1")
 NOT_NEGATIVE, SECONDS = _amount(0.0, "a number of at least 0"), _amount(1e-3, "a number of seconds")
+POSITIVE = _amount(1e-3, "a number of at least 0.001")
 SWITCH = Kind("1 or 0", _switch)
 DECODE = Kind("sample, greedy or score", lambda text: {d: d for d in ("sample", "greedy", "score")}[text])
 ADDRESS = Kind("an address without password, such as http://localhost:8000/v1 (it is kept with results)", _address)
@@ -107,7 +109,7 @@ def _mini(_: str, options: dict[str, Any]) -> AgentPolicy | EndpointPolicy:
 
 ASKED = {
     **SHOWS,
-    **{"decode": DECODE, "temperature": NOT_NEGATIVE, "trust": NOT_NEGATIVE},
+    **{"decode": DECODE, "temperature": NOT_NEGATIVE, "calibration": POSITIVE},
     **{"max_new_tokens": COUNT, "context": COUNT, "device": WORD},
 }
 """Options on how an agent is asked."""
@@ -142,21 +144,33 @@ def make_model(name: str) -> AgentPolicy | EndpointPolicy:
     argument, *items = text.split(",") if model.argument else ("", *filter(None, text.split(",")))
     if model.argument and not argument.strip():
         raise UnknownMethod(f"{name!r} does not say which; expected {base}:{model.argument}, options after a comma")
+    return model.make(argument, read_options(name, items, model.options, model.argument))
+
+
+def read_options(name: str, items: Sequence[str], kinds: Mapping[str, Kind], argument: str) -> dict[str, Any]:
+    """The values of `key=value` items of a method's name.
+
+    Args:
+        argument: what stands before the first comma (a PATH, a MODEL), for messages; empty if there is none.
+
+    Raises:
+        UnknownMethod: no such option, or a value of the wrong type; the message names what is known.
+    """
     options: dict[str, Any] = {}
     for item in items:
         key, _, value = item.partition("=")
-        if key not in model.options:
-            close = get_close_matches(key, model.options, n=1, cutoff=0.5)
+        if key not in kinds:
+            close = get_close_matches(key, kinds, n=1, cutoff=0.5)
             advice = f"did you mean {close[0]!r}? " if close else ""
-            ends = f" (the {model.argument} ends at the first comma)" if model.argument else ""
+            ends = f" (the {argument} ends at the first comma)" if argument else ""
             raise UnknownMethod(
-                f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(model.options)}{ends}"
+                f"{name!r}: no option is called {key!r}; {advice}legal options: {', '.join(kinds)}{ends}"
             )
         try:
-            options[key] = model.options[key].read(value)
+            options[key] = kinds[key].read(value)
         except (ValueError, KeyError):
-            raise UnknownMethod(f"{name!r}: option {key} must be {model.options[key].what}, found {value!r}") from None
-    return model.make(argument, options)
+            raise UnknownMethod(f"{name!r}: option {key} must be {kinds[key].what}, found {value!r}") from None
+    return options
 
 
 def default_policy() -> str:

@@ -4,9 +4,6 @@ Every legal, untried configuration is put into words with the thought that belon
 says how likely it is to write just these words, if it may write no others. Their shares are its probabilities of being
 best: an agent that was taught by an expert learned how often each answer is the expert's. So no proposal is ever
 illegal or repeated, and the answer reasons as the agent was taught to.
-
-The analyst's possible worlds (evidence/posterior.py) may have a say beside the model: `choose` weighs each world by
-what the model thinks of the configuration that is best in it, and gives the answer that is expected to lose least.
 """
 
 from __future__ import annotations
@@ -121,43 +118,22 @@ def constrained(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[float]
     ]
 
 
-def choose(state: State, rows: NDArray[np.int64], share: FloatArray, trust: float) -> tuple[int, FloatArray]:
-    """Which of the answers to give, and how probable each is to be the best of them.
+def probabilities(share: FloatArray, calibration: float) -> FloatArray:
+    """[n] how probable each answer is to be the best, in proportion to `share ** (1 / calibration)`.
 
-    With a trust of 0 the model's shares are the probabilities, and the likeliest is given. Otherwise a logarithmic pool
-    (Genest & Zidek 1986): world s of the analyst weighs `share[best in s] ** (1 / trust)`; a configuration's
-    probability is the weight of the worlds in which it is best, and that is given whose outcome, together with what
-    was told, is expected to leave the least loss. The larger the trust, the less say has the model.
-
-    Args:
-        rows: [n] of the pool, what can be answered.
-        share: [n] the model's probabilities.
-        trust: at least 0.
+    A model that was taught one answer per question is too sure of it; one number, fitted to forecasts that came true or
+    not, mends most of that (temperature scaling: Guo et al. 2017). It changes no order.
     """
-    if trust == 0:
-        return int(np.argmax(share)), share
-    posterior = believed(Known(state.problem, state.trials))
-    samples = posterior.samples[:, rows]  # [worlds, n]
-    winners = samples.argmin(axis=1)
     with np.errstate(divide="ignore"):
-        weight = _softmax(np.maximum(np.log(share[winners]), -1e3) / trust)
-    told = posterior.samples[:, posterior.told]
-    held = np.minimum(samples, told.min(axis=1, keepdims=True)) if len(posterior.told) else samples
-    expected = weight @ held
-    near = np.flatnonzero(expected <= expected.min() + 1e-12 * (1 + abs(float(expected.min()))))
-    first = int(near[np.argmin((weight @ samples)[near])])
-    return first, np.bincount(winners, weights=weight, minlength=len(rows)).astype(np.float64)
+        logits = np.log(share) / calibration
+    likelihood = np.exp(logits - logits.max())
+    return np.asarray(likelihood / likelihood.sum())
 
 
 def draw(share: FloatArray, temperature: float, rng: np.random.Generator) -> int:
     """One of the answers, with probability in proportion to `share ** (1 / temperature)`."""
     with np.errstate(divide="ignore"):
         return int(np.argmax(np.log(share) / temperature + rng.gumbel(size=len(share))))
-
-
-def _softmax(logits: FloatArray) -> FloatArray:
-    likelihood = np.exp(logits - logits.max())
-    return np.asarray(likelihood / likelihood.sum())
 
 
 def logprobs(model: PreTrainedModel, read: Sequence[int], said: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -94,7 +94,7 @@ def same_agent(settings: AgentSettings, checkpoint: Path) -> None:
     from autollmresearch.policies.causal_lm import AgentSettings
 
     trained = AgentSettings.load(checkpoint)
-    if replace(trained, score=settings.score, trust=settings.trust) != settings:
+    if replace(trained, score=settings.score, calibration=settings.calibration) != settings:
         raise StepProblem(
             f"{checkpoint} was trained with other settings in the recipe's agent section (then {trained}, now "
             f"{settings}); choose another --out, or put them back"

@@ -135,13 +135,13 @@ def test_a_fit_is_made_once_per_problem_and_forgotten_with_it(
     targets: Mapping[str, Experiment], problem_of: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[str | None] = []
-    regress = pooled_gp._regress
+    regress = pooled_gp.regress
 
     def counted(*args: object, optimizer: str | None) -> object:
         fits.append(optimizer)
         return regress(*args, optimizer=optimizer)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pooled_gp, "_regress", counted)
+    monkeypatch.setattr(pooled_gp, "regress", counted)
     gc.collect()
     before = len(pooled_gp._fitted)
     problem = problem_of(targets["mixture"], "metered:4")

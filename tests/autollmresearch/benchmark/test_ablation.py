@@ -113,12 +113,3 @@ def test_tasks_of_targets_and_the_suites_that_have_them(toy: Suite) -> None:
     mixtures = Suite.of("toy", toy.card, [toy.experiment(s.id) for s in toy.summaries if s.task == "mixture"])
     found = target_tasks(settings, [toy, mixtures])
     assert found == {"pretraining": ("a",), "mixture": ("a", "b"), "architecture": ("a",)}
-
-
-def test_an_agent_that_trusts_is_measured_without_and_once_with() -> None:
-    agent = AgentSettings(Style(evidence=True), score=True, trust=0.5)
-    methods = {r.name: r.method for r in part_rows({"prior": Path("p"), WHOLE: Path("w")}, agent)}
-    assert methods.pop(f"{WHOLE}, with the analyst's worlds") == "agent:w"
-    assert methods["prior"] == "agent:p,trust=0"
-    assert methods[f"{WHOLE}, no evidence"] == "agent:w,trust=0,evidence=0"
-    assert all(",trust=0" in m for m in methods.values())

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autollmresearch.benchmark.plots import FLOOR, regret_curves, save_curves, style
+from autollmresearch.benchmark.plots import FLOOR, rank_picture, regret_curves, save_curves, save_ranks, style
+from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import Group, summarize
 from autollmresearch.methods import DEFAULT
 
@@ -68,3 +69,19 @@ def test_a_name_cannot_leave_the_directory_nor_be_read_as_a_formula(frame_of: Fr
     path = save_curves(group_of(frame_of({"copy": np.ones((1, 1, 1))}, task=task)), out)
     assert path.parent == out
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+def test_every_rank_is_drawn_and_methods_too_close_to_call_are_joined(frame_of: Frame, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    name = "agent:/runs/$x^{2$/" + "deep/" * 12
+    methods = {"random": 0.9, "copy": 0.5, f"{name}a": 0.1, f"{name}b": 0.1}
+    (standing,) = standings(frame_of({m: v + rng.uniform(0, 0.01, (30, 1, 2)) for m, v in methods.items()}))
+    (axes,) = rank_picture(standing).axes
+    texts = [t.get_text() for t in axes.texts]
+    assert sum("deep/a" in t or "deep/b" in t for t in texts) == 2
+    assert {"random", "copy"} == {m for m in ("random", "copy") if any(m in t for t in texts)}
+    bars = [line for line in axes.get_lines() if line.get_color() == "k" or line.get_linewidth() > 2]
+    assert len(bars) == 1, "only the two agents are alike"
+    path = save_ranks(standing, tmp_path)
+    assert path.name == "ranks-full.png"
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")

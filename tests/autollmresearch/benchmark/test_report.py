@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autollmresearch.benchmark.report import Table, digits, headline, scales, write_report
+from autollmresearch.benchmark.report import Table, digits, headline, overall, scales, write_report
 from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
+from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import Group, summarize
+from autollmresearch.cli.main import main
 from autollmresearch.errors import ResultsMismatch
 
 Frame = Callable[..., pd.DataFrame]
@@ -72,13 +74,25 @@ def place(finished: Path, tmp_path: Path) -> Path:
 
 
 def tables(frame: pd.DataFrame) -> list[Table]:
-    return [table for group in summarize(frame) for table in (headline(group), scales(group))]
+    groups = [table for group in summarize(frame) for table in (headline(group), scales(group))]
+    return [*map(overall, standings(frame)), *groups]
+
+
+def test_what_is_not_applicable_is_said_in_every_format_even_if_nothing_else_is(
+    toy_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["benchmark", "--suite", str(toy_path), "--methods", "published-law", "--budget", "2", "--seeds", "1"]
+    assert main([*command, "--workers", "1", "--no-progress", "--out", str(tmp_path / "out")]) == 0
+    sentence = "Not applicable: published-law (the law says a learning rate and a batch size; this space has weights)."
+    assert sentence in capsys.readouterr().out
+    assert sentence in (tmp_path / "out" / "report.md").read_text()
+    assert sentence in Page((tmp_path / "out" / "report.html").read_text()).text
 
 
 def test_both_pages_hold_every_number_of_every_method(finished: Path) -> None:
     frame = pd.read_parquet(finished / "results.parquet")
     expected = [list(row) for table in tables(frame) for row in (table.headers, *table.rows)]
-    assert len(expected) == 3 * 2 * (1 + 3)  # tasks, tables; headers and methods
+    assert len(expected) == (3 * 2 + 1) * (1 + 3)  # tasks, tables, and the one of all; headers and methods
     page = Page((finished / "report.html").read_text(encoding="utf-8"))
     assert page.rows == expected
     markdown = (finished / "report.md").read_text(encoding="utf-8")
@@ -112,7 +126,7 @@ def test_the_pages_say_with_what_they_were_made(finished: Path) -> None:
 
 def test_the_html_page_needs_no_other_file_and_runs_no_script(finished: Path) -> None:
     page = Page((finished / "report.html").read_text(encoding="utf-8"))
-    assert page.tags.count("img") == 3
+    assert page.tags.count("img") == 4
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     sources = [value for name, value in page.attributes if name in ("src", "href")]
     assert all(value and value.startswith(("data:image/png;base64,", "#")) for value in sources)
@@ -122,7 +136,7 @@ def test_the_html_page_needs_no_other_file_and_runs_no_script(finished: Path) ->
 def test_the_markdown_page_shows_pictures_that_are_there(finished: Path) -> None:
     names = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (finished / "report.md").read_text(encoding="utf-8"))
     assert sorted(names) == sorted(p.name for p in finished.glob("*.png"))
-    assert len(names) == 3
+    assert len(names) == 4
 
 
 def test_a_report_from_the_rows_alone_is_the_one_the_run_made(finished: Path, place: Path) -> None:

@@ -275,6 +275,31 @@ run_benchmark(settings, Path({str(tmp_path / "out")!r}), progress=False)
     assert all(set(counts) == {1} for counts in threads), found
 
 
+def test_a_method_that_cannot_serve_an_experiment_has_rows_that_say_why(
+    settings: BenchmarkSettings, tmp_path: Path
+) -> None:
+    """The toy suite does not say how many tokens a batch is; the other methods' rows stay as they were."""
+    settings = replace(settings, methods=("random", "published-law"), protocols=("full",))
+    frame = run(settings, tmp_path / "out")
+    refused = frame[frame["method"] == "published-law"]
+    assert len(refused) == 2 * 2 * 4
+    assert set(refused["outcome"]) == {"not applicable"}
+    assert refused["config"].str.startswith("the law counts a batch in tokens").all()
+    assert refused[["value", *METRICS, "within_noise"]].isna().all(axis=None)
+    assert refused.groupby("seed")["trial"].apply(list).tolist() == [[1, 2, 3, 4] * 2] * 2
+    alone = run(replace(settings, methods=("random",)), tmp_path / "alone")
+    same_rows(frame[frame["method"] == "random"].reset_index(drop=True), alone)
+
+
+def test_the_oracle_is_shown_the_table(settings: BenchmarkSettings, toy: Suite, tmp_path: Path) -> None:
+    frame = run(replace(settings, methods=("oracle",), seeds=20), tmp_path / "out")
+    last = frame[frame["trial"] == 4]
+    assert last["simple_regret"].mean() < 0.01
+    assert frame["simple_regret"].max() > 0  # its measurement is noisy
+    for (id_, _), part in frame.groupby(["experiment", "trial"]):
+        assert (part["value"] <= np.nanquantile(toy.experiment(id_).values, 0.6)).all()
+
+
 def test_a_finished_benchmark_is_read_not_run_again(
     settings: BenchmarkSettings, tmp_path: Path, method: Callable[[str, Policy], None]
 ) -> None:

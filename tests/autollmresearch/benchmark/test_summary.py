@@ -46,6 +46,38 @@ def test_means_intervals_ranks_and_differences_are_those_computed_by_hand(frame_
     assert copy.behind == (pytest.approx(0.325), *bootstrap_interval(difference))
 
 
+def _refused(frame: pd.DataFrame, method: str, reason: str) -> pd.DataFrame:
+    """The rows with this method's of the second experiment as they are where it cannot serve it."""
+    mine = (frame["method"] == method) & (frame["experiment"] == "made/e1")
+    columns = ["value", "simple_regret", "simple_regret_unclipped", "median_regret", "cumulative_regret"]
+    frame.loc[mine, columns] = np.nan
+    frame.loc[mine, "outcome"] = "not applicable"
+    frame.loc[mine, "config"] = reason
+    return frame
+
+
+def test_a_method_that_cannot_serve_an_experiment_is_named_with_the_reason_and_counts_for_nothing(
+    frame_of: Frame,
+) -> None:
+    group = only(_refused(frame_of({"copy": BAD, "tpe": GOOD, "law": GOOD / 2}), "law", "no batch size"))
+    assert group.missing == (("law", "no batch size"),)
+    alone = only(frame_of({"copy": BAD, "tpe": GOOD}))
+    assert [m.method for m in group.methods] == ["tpe", "copy"]
+    assert group.to_dict() == alone.to_dict() | {"missing": group.missing}
+
+
+def test_a_group_without_any_method_that_can_serve_it_is_a_group_still(frame_of: Frame) -> None:
+    group = only(_refused(frame_of({"law": GOOD}), "law", "no batch size"))
+    assert (group.methods, group.missing) == ((), (("law", "no batch size"),))
+    assert (group.seeds, group.budget, group.experiments) == (2, 2, ("made/e0", "made/e1"))
+
+
+def test_nobody_is_behind_the_oracle(frame_of: Frame) -> None:
+    methods = {m.method: m for m in only(frame_of({"copy": BAD, "tpe": GOOD, "oracle": GOOD / 2})).methods}
+    assert methods["tpe"].behind == (0.0, 0.0, 0.0)
+    assert methods["oracle"].behind[0] == pytest.approx(-0.0375)
+
+
 def test_the_order_of_the_rows_does_not_matter(frame_of: Frame) -> None:
     frame = frame_of({"copy": BAD, "tpe": GOOD})
     shuffled = frame.sample(frac=1, random_state=np.random.RandomState(0))
@@ -113,7 +145,7 @@ def test_a_group_is_json_data(frame_of: Frame, capsys: pytest.CaptureFixture[str
     frame = frame_of({"copy": BAD, "tpe": GOOD}, within_noise=pd.NA)
     print_json(only(frame).to_dict())
     data = json.loads(capsys.readouterr().out)
-    assert list(data) == ["suite", "task", "protocol", "experiments", "seeds", "budget", "methods"]
+    assert list(data) == ["suite", "task", "protocol", "experiments", "seeds", "budget", "methods", "missing"]
     tpe, copy = data["methods"]
     assert (tpe["method"], copy["method"]) == ("tpe", "copy")
     assert copy["regret"] == pytest.approx([0.7, 0.4])

@@ -59,7 +59,7 @@ def test_json_is_one_document_alone_on_standard_output(
     assert main([*arguments, "--format", "json"]) == 0
     out, err = capfd.readouterr()
     data = json.loads(out)
-    assert list(data) == ["report", "results", "groups"]
+    assert list(data) == ["report", "results", "groups", "standings"]
     assert Path(data["report"]).is_file()
     assert Path(data["results"]).is_file()
     (group,) = data["groups"]

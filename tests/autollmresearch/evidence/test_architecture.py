@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autollmresearch.evidence.analyst import fit
-from autollmresearch.evidence.architecture import computed, find_tradeoff
+from autollmresearch.evidence.architecture import computed, find_tradeoff, fit_architecture
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.evidence.rows import gather
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric
@@ -93,6 +93,18 @@ def test_the_trade_off_is_carried_to_the_target(weight: float, count: int | None
         posterior = fit(problem(target, runs))
         regrets.append(float(target.regret(target.losses[int(np.argmin(posterior.mean))])))
     assert np.mean(regrets) < 0.1
+
+
+def test_the_weights_rest_on_all_known_runs_not_on_the_subset_that_is_fitted() -> None:
+    known = problem(shapes(128), CheapRuns.of(shapes(32)))
+    rows = gather(known, (), 24)
+    found = find_tradeoff(rows)
+    assert found is not None
+    cheap = known.cheaper[0].details
+    kept = np.array([np.ptp(rows.details[n]) / np.ptp(cheap[n]) for n in found.parts])
+    assert kept.min() < 0.9  # so a range taken from the subset would be wrong
+    _, _, weights, _ = fit_architecture(known, rows, found, 8)
+    assert weights == pytest.approx((1.0, 0.7), rel=0.03)
 
 
 def test_a_sum_that_is_the_same_at_every_scale_is_not_rescaled() -> None:

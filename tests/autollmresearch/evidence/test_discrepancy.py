@@ -56,3 +56,21 @@ def test_a_noisy_outcome_counts_less() -> None:
     assert means[0] > 0.95
     assert means[1] == pytest.approx(0.5, abs=0.05)
     assert means[2] < 0.05
+
+
+def test_what_a_configuration_has_for_itself_stays_with_it() -> None:
+    worlds = np.zeros((500, 50))
+    args = (line(50), told(10), np.array([1.0]), np.array([0.01]), 0.5, 1.0)
+    smooth, half = (correct(worlds, *args, joint=False, own=own) for own in (0.0, 0.5))
+    assert half[:, 10].mean() == pytest.approx(1.0, abs=0.02)
+    assert half[:, 10].std() < 0.05
+    assert smooth[:, 11].mean() > 0.9
+    assert half[:, 11].mean() == pytest.approx(0.5, abs=0.05)
+    assert half[:, 11].std() > 0.5
+
+
+def test_of_many_candidates_none_looks_better_for_the_luck_of_its_draws() -> None:
+    moved = correct(np.zeros((64, 3000)), line(3000), NONE, np.zeros(0), np.zeros(0), 1e-6, 1.0, joint=False, own=1.0)
+    gain = np.minimum(moved, 0).mean(axis=0)
+    np.testing.assert_allclose(gain, gain[0], rtol=1e-4)
+    assert np.abs(np.corrcoef(moved[:, :20].T) - np.eye(20)).max() < 0.5

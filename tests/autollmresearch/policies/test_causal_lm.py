@@ -15,7 +15,7 @@ from autollmresearch.dialogue import Style, conversation
 from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.records import Problem
-from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
+from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy, recent
 from autollmresearch.policy import Proposal, State
 from llmconfig_gym.experiment import Experiment
 
@@ -157,7 +157,7 @@ def test_trials_from_elsewhere_are_read_as_answers(
     tokens = agent.propose([state])[0].tokens
     assert tokens is not None
     past, new, _ = agent._read(state)
-    text = agent.tokenizer.decode(past + new)
+    text = agent.tokenizer.decode(recent(past, new, 10_000)[0])
     assert text.count("<|agent|>") == 3
     assert '<config>{"lr": 1}</config><|end|><|user|>' in text
     assert tuple(new) == tokens.read

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from autollmresearch.baselines.llm.named import OPTIMISERS
 from autollmresearch.cli.main import main
 from autollmresearch.policies.named import MODELS
 
@@ -34,7 +35,7 @@ def test_the_commands_for_a_server_from_first_to_last(
     server.script = [says('<think>as told</think><config>{"lr": 2e-4, "batch_size": 256}</config>')]
     text = "\n".join(blocks("agents.md", "sh")).replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.startswith("autollmresearch ")]
-    commands = [line for line in lines if "endpoint:" in line or " qwen" in line]
+    *commands, optimisers = [line for line in lines if "endpoint:" in line or " qwen" in line]
     assert len(commands) == 4
     said = []
     for command in commands:
@@ -49,11 +50,13 @@ def test_the_commands_for_a_server_from_first_to_last(
     assert "why:      as told" in said[1]
     assert "Evidence: " in server.seen[-1]["messages"][-1]["content"]
     assert "trial 1 of qwen (2 of 3 used, 1 left after it)" in said[3]
+    assert main(shlex.split(optimisers)[1:]) == 0, capsys.readouterr()
+    assert "opro:endpoint:Qwen/Qwen3-4B-Instruct-2507" in capsys.readouterr().out
 
 
 def test_every_option_is_explained() -> None:
     page = (DOCS / "agents.md").read_text(encoding="utf-8")
     table = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
-    for model in MODELS.values():
-        for option in model.options:
+    for options in (*(model.options for model in MODELS.values()), *(own for _, own in OPTIMISERS.values())):
+        for option in options:
             assert f"`{option}`" in table, option

@@ -19,9 +19,9 @@ from autollmresearch.evidence.posterior import proposals
 from autollmresearch.evidence.records import Problem
 from autollmresearch.methods import make_policy
 from autollmresearch.policies import score
-from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
-from autollmresearch.policies.score import answers, choose, constrained, decided, draw, logprobs
-from autollmresearch.policy import State
+from autollmresearch.policies.causal_lm import TOO_LONG, AgentSettings, CausalLMPolicy, recent
+from autollmresearch.policies.score import answers, constrained, decided, draw, logprobs, probabilities
+from autollmresearch.policy import State, Usage
 from autollmresearch.thoughts import thought
 from llmconfig_gym.action import read_action
 from llmconfig_gym.experiment import Experiment, Outcome
@@ -97,27 +97,11 @@ def test_probabilities_are_those_of_a_model_that_may_write_only_these() -> None:
     assert decided([[7, 8]]) == [[7]]
 
 
-def test_the_model_and_the_analysts_worlds_are_pooled(target: Experiment, problem: Problem) -> None:
-    first = State(problem)
-    rows = first.untried()
-    even = np.full(len(rows), 1 / len(rows))
-    later = State(problem, tuple(target.outcome(int(row)) for row in rows[[3, 17]]))
-    for state in (first, later):
-        rows = state.untried()
-        posterior = believed(Known(problem, state.trials))
-        given, chance = choose(state, rows, even[: len(rows)], 1.0)
-        assert rows[given] == proposals(posterior, 1)[0], "a model without an opinion leaves it to the analyst"
-        assert chance.sum() == pytest.approx(1)
-    winners = np.unique(posterior.samples[:, rows].argmin(axis=1))
-    sure = np.full(len(rows), 1e-9)
-    sure[winners[-1]] = 1.0
-    given, chance = choose(later, rows, sure, 1.0)
-    assert (given, chance[winners[-1]]) == (winners[-1], pytest.approx(1)), "in worlds where it is right, it is best"
-    assert rows[choose(later, rows, sure, 1e6)[0]] == proposals(posterior, 1)[0], "of much trust the analyst decides"
-    assert choose(later, rows, sure, 0.0)[0] == winners[-1]
-    nothing = np.zeros(len(rows))
-    nothing[np.setdiff1d(np.arange(len(rows)), winners)[0]] = 1.0
-    assert np.isfinite(choose(later, rows, nothing, 0.01)[1]).all(), "best in no world at all"
+def test_probabilities_are_less_sure_the_more_they_are_calibrated() -> None:
+    share = np.array([0.8, 0.2, 0.0])
+    assert probabilities(share, 1) == pytest.approx(share)
+    assert probabilities(share, 2) == pytest.approx([2 / 3, 1 / 3, 0]), "square roots, 2 to 1"
+    assert probabilities(share, 1e6)[:2] == pytest.approx([0.5, 0.5], abs=1e-5)
 
 
 def test_with_a_temperature_answers_are_drawn(agent: CausalLMPolicy, problem: Problem) -> None:
@@ -218,9 +202,37 @@ def test_of_a_large_pool_what_the_analyst_expects_most_of(
     assert answers(State(problem, seed=7), STYLE, agent.chat.words).rows.tolist() == any_five.tolist()
 
 
-def test_without_room_nothing_is_said(agent: CausalLMPolicy, problem: Problem) -> None:
+def test_without_room_the_earliest_trials_are_forgotten(
+    agent: CausalLMPolicy, target: Experiment, problem: Problem
+) -> None:
+    whole = run_episodes(agent, [target], [problem], [0])[0]
+    assert all(turn.proposal.tokens for turn in whole.turns)
+    agent.settings = replace(agent.settings, context=len(whole.ids()) - 30)
+    cut = run_episodes(agent, [target], [problem], [0])[0]
+    assert [turn.proposal.tokens is None for turn in cut.turns] == [*[False] * (len(cut.turns) - 1), True]
+    assert {turn.outcome.kind for turn in cut.turns} == {"measured"}, "and it is legal all the same"
+
+
+def test_what_is_read_with_little_room() -> None:
+    past = [([1, 2], [3]), ([4], [5, 6]), ([7], [8])]
+    assert recent(past, [9], 9) == ([1, 2, 3, 4, 5, 6, 7, 8, 9], True)
+    assert recent(past, [9], 8) == ([1, 2, 5, 6, 7, 8, 9], False), "the first answer and what it gave"
+    assert recent(past, [9], 4) == ([1, 2, 8, 9], False)
+    assert recent(past, [9], 3) == ([], False)
+    assert recent([], [1, 2], 2) == ([1, 2], True)
+    assert recent([], [1, 2], 1) == ([], False)
+
+
+def test_what_cannot_be_read_is_left_to_the_analyst_or_not_said(agent: CausalLMPolicy, problem: Problem) -> None:
     agent.settings = replace(agent.settings, context=50)
     assert agent.propose([State(problem)])[0].config == ""
+    agent.settings = replace(agent.settings, style=replace(STYLE, evidence=True))
+    said = agent.propose([State(problem)])[0]
+    config = read_action(said.config, problem.space)
+    assert isinstance(config, Mapping)
+    assert problem.pool.find(config)[0] == proposals(believed(Known(problem)), problem.budget)[0]
+    assert said.reasoning.startswith(TOO_LONG)
+    assert (said.tokens, said.usage) == (None, Usage())
 
 
 def test_how_to_decode_is_an_option_and_kept_with_the_checkpoint(agent: CausalLMPolicy, tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""The rows behind the tables of README and docs, which are kept in the repository: keep them, show them, check them.
+
+python benchmarks/kept.py keep runs/all     # a benchmark's rows, without what a public table holds, into kept.parquet
+python benchmarks/kept.py tables            # the tables of README.md and docs/benchmark.md
+python benchmarks/kept.py check             # runs a tenth of the embedded suite's rows again and compares
+
+`check` exits with 1 where a method's mean regret on a task has moved beyond what the kept seeds say of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from autollmresearch.benchmark.report import digits, overall
+from autollmresearch.benchmark.runner import read_results, run_benchmark
+from autollmresearch.benchmark.settings import BenchmarkSettings
+from autollmresearch.benchmark.standing import standings
+from autollmresearch.benchmark.summary import method_order
+from llmconfig_gym.files import whole_file
+
+KEPT = Path(__file__).parent / "kept.parquet"
+
+COLUMNS = (
+    *("method", "suite", "task", "experiment", "protocol", "seed", "trial"),
+    *("simple_regret", "cumulative_regret", "within_noise", "seconds"),
+)
+"""Neither configurations nor outcomes: those are the public tables', and not ours to give away."""
+
+SHOWN = (1, 3, 5)
+SHARE = 0.1
+"""Of the kept seeds, how many are run again."""
+LEAST = 0.01
+"""A mean regret that moved by less has not moved: another machine's rounding may turn a tie."""
+
+
+def main() -> int:
+    """Keep, show or check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("keep", "tables", "check"))
+    parser.add_argument("runs", type=Path, nargs="*", help="for keep: directories of finished benchmarks")
+    parser.add_argument("--suite", default="micro", help="for check: of which suite")
+    args = parser.parse_args()
+    if args.what == "keep":
+        keep(args.runs)
+        return 0
+    frame = pd.read_parquet(KEPT)
+    if args.what == "tables":
+        print("\n\n".join(tables(frame)))
+        return 0
+    return check(frame, args.suite)
+
+
+def keep(runs: list[Path]) -> None:
+    """Write the rows of these benchmarks into `KEPT`, small."""
+    frame = pd.concat([read_results(run)[list(COLUMNS)] for run in runs], ignore_index=True)
+    numbers = dict.fromkeys(("simple_regret", "cumulative_regret", "seconds"), "float32")
+    words = dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), "category")
+    frame = frame.astype({**numbers, **words, "seed": "int16", "trial": "int16"})
+    with whole_file(KEPT) as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
+    print(f"{len(frame):,} rows, {KEPT.stat().st_size / 1e6:.1f} MB: {KEPT}")
+
+
+def tables(frame: pd.DataFrame) -> Iterator[str]:
+    """Regret by group and trial, cumulative regret, and the standing, for each protocol."""
+    frame = frame.astype(dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), str))
+    several = frame.groupby("suite")["task"].transform("nunique") > 1
+    frame = frame.assign(group=frame["suite"].where(~several, frame["suite"] + ", " + frame["task"]))
+    groups, methods = list(dict.fromkeys(frame["group"])), method_order(list(frame["method"].unique()))
+    for protocol, part in frame.groupby("protocol"):
+        regret = part.pivot_table(index=["method", "group"], columns="trial", values="simple_regret").map(digits)
+        last = part[part["trial"] == part["trial"].max()]
+        total = last.pivot_table(index=["method", "group"], values="cumulative_regret")["cumulative_regret"].map(digits)
+        for title, cells in (
+            (
+                f"mean simple regret after {' / '.join(map(str, SHOWN))} trials",
+                regret[list(SHOWN)].agg("/".join, axis=1),
+            ),
+            (f"mean cumulative regret over {part['trial'].max()} trials", total),
+        ):
+            table = cells.unstack("group").reindex(index=methods, columns=groups).fillna("n/a")
+            table.index = pd.Index([f"`{method}`" for method in methods], name="method")
+            yield f"## {protocol}: {title}\n\n{table.to_markdown(disable_numparse=True)}"
+    for standing in standings(frame):
+        table = overall(standing)
+        yield f"## {table.title}\n\nCritical difference of ranks {standing.critical:.2f}.\n\n{table.markdown()}"
+
+
+def check(frame: pd.DataFrame, suite: str) -> int:
+    """Run a tenth of the seeds on a suite again; 1 if a mean has moved."""
+    kept = frame[frame["suite"] == suite].astype(dict.fromkeys(("method", "suite", "task", "protocol"), str))
+    seeds = max(1, round(SHARE * kept["seed"].nunique()))
+    settings = BenchmarkSettings(
+        suites=(suite,),
+        protocols=tuple(kept["protocol"].unique()),
+        methods=tuple(kept["method"].unique()),
+        budget=int(kept["trial"].max()),
+        seeds=seeds,
+    )
+    with tempfile.TemporaryDirectory() as out:
+        again = run_benchmark(settings, Path(out) / "out", workers=2, progress=sys.stderr.isatty())
+    key = ["method", "task", "protocol"]
+    last = kept[kept["trial"] == settings.budget]
+    before = last[last["seed"] < seeds].groupby(key)["cumulative_regret"].mean() / settings.budget
+    spread = last.groupby([*key, "seed"])["cumulative_regret"].mean().groupby(key).std() / settings.budget
+    now = again[again["trial"] == settings.budget].groupby(key)["cumulative_regret"].mean() / settings.budget
+    table = pd.DataFrame({"kept": before, "now": now, "allowed": np.maximum(spread.fillna(0), LEAST)}).dropna()
+    moved = table[(table["kept"] - table["now"]).abs() > table["allowed"]]
+    same = int((table["kept"] - table["now"]).abs().lt(1e-6).sum())
+    print(
+        f"{suite}, {seeds} of {kept['seed'].nunique()} seeds: {len(table)} means, {same} the same, {len(moved)} moved"
+    )
+    if len(moved):
+        print(moved.to_string(float_format=lambda v: f"{v:.4f}"))
+    return int(len(moved) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

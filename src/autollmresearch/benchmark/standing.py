@@ -1,0 +1,141 @@
+"""Standing: how the methods compare over everything that a benchmark measured under one protocol.
+
+Three views of the same rows, for they can disagree: average ranks over experiments with a test of whether they differ
+at all (Demsar 2006, "Statistical comparisons of classifiers over multiple data sets"), the paired difference of mean
+regret to the best method, and experiments won, tied and lost against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autollmresearch.benchmark.metrics import average_ranks, bootstrap_interval
+from autollmresearch.benchmark.summary import cube, method_order
+from autollmresearch.methods import REFERENCES
+from llmconfig_gym.parameter import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAME = 1e-9
+"""Regrets that differ by less are the same."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One method's standing. Regret is that of all trials of an episode together, over their number.
+
+    Attributes:
+        method: by name.
+        rank: average over experiments, by regret averaged over seeds; 1 is best, ties share.
+        first: the same, by the simple regret of the first trial.
+        regret: mean over groups (a suite's experiments of one task), all of the same weight.
+        behind: its paired difference to the method with the best rank: mean, low and high end of a 95 % interval.
+        won, tied, lost: experiments on which it is better, the same or worse than that method. Where seeds matter,
+            better means that the 95 % interval of the paired difference over seeds does not hold 0.
+        seconds: mean time per proposal.
+    """
+
+    method: str
+    rank: float
+    first: float
+    regret: float
+    behind: tuple[float, float, float]
+    won: int
+    tied: int
+    lost: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All methods that served every experiment, best rank first.
+
+    Attributes:
+        protocol: under which.
+        experiments: how many.
+        places: per method.
+        missing: methods that did not serve every experiment, so that their ranks would be of others'.
+        chance: p-value of Friedman's test that all methods are the same; NaN with fewer than three methods.
+        critical: two average ranks that differ by less cannot be told apart at 5 % (Nemenyi's test); NaN as above.
+    """
+
+    protocol: str
+    experiments: int
+    places: tuple[Place, ...]
+    missing: tuple[str, ...]
+    chance: float
+    critical: float
+
+
+def standings(frame: pd.DataFrame) -> Iterator[Standing]:
+    """One per protocol, in the rows' own order. Reference lines that are no method (`methods.REFERENCES`) have none."""
+    frame = frame[~frame["method"].isin(REFERENCES)]
+    for protocol, part in frame.groupby("protocol", sort=False):
+        served = part[part["cumulative_regret"].notna()].groupby("method")["experiment"].nunique()
+        count = part["experiment"].nunique()
+        names = method_order(list(part["method"].unique()))
+        whole = [m for m in names if served.get(m, 0) == count]
+        if whole:
+            missing = tuple(m for m in names if m not in whole)
+            yield _standing(str(protocol), part, whole, missing)
+
+
+def _standing(protocol: str, part: pd.DataFrame, names: list[str], missing: tuple[str, ...]) -> Standing:
+    groups = [g for _, g in part.groupby(["suite", "task"], sort=False)]
+    regret = {m: [cube(g, m, "cumulative_regret")[..., -1] / g["trial"].nunique() for g in groups] for m in names}
+    first = {m: [cube(g, m, "simple_regret")[..., 0] for g in groups] for m in names}
+    ranks, first_ranks = (average_ranks(np.stack([_by_experiment(v[m]) for m in names])) for v in (regret, first))
+    order = np.argsort(ranks, kind="stable")
+    best = names[order[0]]
+    places = []
+    for i in order.tolist():
+        gaps = [a - b for a, b in zip(regret[names[i]], regret[best], strict=True)]
+        signs = [_sign(gap) for group in gaps for gap in group]
+        mine = part[part["method"] == names[i]]
+        places.append(
+            Place(
+                method=names[i],
+                rank=float(ranks[i]),
+                first=float(first_ranks[i]),
+                regret=float(np.mean([g.mean() for g in regret[names[i]]])),
+                behind=(float(np.mean([g.mean() for g in gaps])), *bootstrap_interval(*gaps)),
+                won=signs.count(-1),
+                tied=signs.count(0),
+                lost=signs.count(1),
+                seconds=float(mine["seconds"].mean()),
+            )
+        )
+    table = np.stack([_by_experiment(regret[m]) for m in names])
+    return Standing(protocol, table.shape[1], tuple(places), missing, *_tests(table))
+
+
+def _by_experiment(groups: list[FloatArray]) -> FloatArray:
+    """[experiments of all groups] means over seeds, so rounded that what is the same ranks the same."""
+    return np.round(np.concatenate([g.mean(axis=1) for g in groups]), 9)
+
+
+def _sign(gap: FloatArray) -> int:
+    """-1 if these paired differences over seeds [seeds] are less than 0, 1 if more, 0 if that cannot be told."""
+    if np.ptp(gap) < SAME:
+        return 0 if abs(gap[0]) < SAME else int(np.sign(gap[0]))
+    low, high = bootstrap_interval(gap[:, None])
+    return -1 if high < 0 else 1 if low > 0 else 0
+
+
+def _tests(table: FloatArray) -> tuple[float, float]:
+    """Friedman's p-value and Nemenyi's critical difference of [methods, experiments] values."""
+    from scipy.stats import friedmanchisquare, studentized_range
+
+    methods, experiments = table.shape
+    if methods < 3:
+        return float("nan"), float("nan")
+    quantile = float(studentized_range.ppf(0.95, methods, np.inf)) / np.sqrt(2)
+    critical = float(quantile * np.sqrt(methods * (methods + 1) / (6 * experiments)))
+    if np.ptp(table, axis=0).max() == 0:
+        return 1.0, critical
+    return float(friedmanchisquare(*table).pvalue), critical
