@@ -20,7 +20,7 @@ class NotApplicable(ResearchError):
 
 
 class InvalidProtocol(ResearchError):
-    """A protocol is not `full` or `metered:N`."""
+    """A protocol is none of those that there are: `full`, `metered:N` and, for benchmarks, `active:B`."""
 
 
 class InvalidSettings(ResearchError):

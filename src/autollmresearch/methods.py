@@ -15,6 +15,10 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+from autollmresearch.active.halving import HalvingPolicy
+from autollmresearch.active.multifidelity import MultiFidelityPolicy
+from autollmresearch.active.records import ActivePolicy
+from autollmresearch.active.schedule import ScheduledPolicy
 from autollmresearch.baselines.botorch import BoTorchPolicy
 from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
@@ -68,6 +72,15 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "analyst": AnalystPolicy,
 }
 
+ACTIVE: Mapping[str, Callable[..., ActivePolicy]] = {
+    "sha": partial(HalvingPolicy, False, False),
+    "hyperband": partial(HalvingPolicy, True, False),
+    "bohb": partial(HalvingPolicy, True, True),
+    "mf-gp": partial(MultiFidelityPolicy, False),
+    "mf-kg": partial(MultiFidelityPolicy, True),
+}
+"""Methods that choose what to run themselves; they serve the protocol `active:B` alone."""
+
 DEFAULT = (
     *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
     *("pooled-quadratic", "analyst", MINI),
@@ -114,12 +127,28 @@ def make_policy(name: str) -> Policy:
         return make_optimiser(name)
     if base == OWN:
         return make_own(name)
+    if base in ACTIVE:
+        raise UnknownMethod(f"{name!r} chooses itself what to run, which only the protocol active:B allows")
     if base not in METHODS:
-        close = get_close_matches(base, (*METHODS, *MODELS, *OPTIMISERS), n=1, cutoff=0.5)
+        close = get_close_matches(base, (*METHODS, *MODELS, *OPTIMISERS, *ACTIVE), n=1, cutoff=0.5)
         advice = f"did you mean {close[0]!r}? " if close else ""
-        raise UnknownMethod(f"no method is called {base!r}; {advice}known: {', '.join(KNOWN)}")
+        known = f"{', '.join(KNOWN)}; under active:B also {', '.join(ACTIVE)}"
+        raise UnknownMethod(f"no method is called {base!r}; {advice}known: {known}")
     factory = METHODS[base]
     return factory(**_options(name, rest, factory))
+
+
+def make_active(name: str) -> ActivePolicy:
+    """The method of this name and options under `active:B`: its own way to choose runs, or the shared schedule.
+
+    Raises:
+        As `make_policy`.
+    """
+    base, _, rest = name.partition(":")
+    if base in ACTIVE:
+        return ACTIVE[base](**_options(name, rest, ACTIVE[base]))
+    policy = make_policy(name)
+    return ScheduledPolicy(policy, getattr(policy, "target_only", False))
 
 
 def identity(name: str) -> dict[str, str]:
@@ -136,7 +165,7 @@ def identity(name: str) -> dict[str, str]:
     return make_model(name).identity() if base in MODELS else {}
 
 
-def _options(name: str, text: str, factory: Callable[..., Policy]) -> dict[str, Any]:
+def _options(name: str, text: str, factory: Callable[..., object]) -> dict[str, Any]:
     """Options read as the integers and numbers their fields are."""
     known = {k: p.default for k, p in signature(factory).parameters.items() if isinstance(p.default, int | float)}
     result: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autollmresearch.evidence.records import Problem
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import FloatArray
+from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config, plain_config
 
 
@@ -132,7 +133,11 @@ class State:
 
 
 class Policy(Protocol):
-    """Anything that proposes."""
+    """Anything that proposes.
+
+    One that learns nothing from cheaper runs may say so by an attribute `target_only = True`: where runs are paid for
+    (protocol `active:B`) none are bought for it.
+    """
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         """One proposal per state, in order. States of one batch may be of different problems."""
@@ -148,5 +153,10 @@ def nearest_untried(state: State, point: FloatArray) -> Config:
     rows = state.untried()
     if len(rows) == 0:
         rows = np.arange(len(state.problem.pool))
-    distances = np.square(state.problem.pool.encoded[rows] - point).sum(axis=1)
-    return state.problem.pool.config(int(rows[int(np.argmin(distances))]))
+    return nearest_of(state.problem.pool, rows, point)
+
+
+def nearest_of(pool: Pool, rows: NDArray[np.int64], point: FloatArray) -> Config:
+    """Of these rows of a pool, at least one, the configuration nearest to a point [width]; ties go to the first."""
+    distances = np.square(pool.encoded[rows] - point).sum(axis=1)
+    return pool.config(int(rows[int(np.argmin(distances))]))

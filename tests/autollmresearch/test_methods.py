@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autollmresearch.active.halving import HalvingPolicy
+from autollmresearch.active.multifidelity import MultiFidelityPolicy
+from autollmresearch.active.schedule import ScheduledPolicy
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
 from autollmresearch.baselines.published_law import PublishedLawPolicy
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.errors import UnknownMethod
-from autollmresearch.methods import DEFAULT, METHODS, make_policy, split_methods
+from autollmresearch.methods import ACTIVE, DEFAULT, METHODS, make_active, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
 KNOWN = (
@@ -100,3 +103,44 @@ def test_options_after_a_comma_belong_to_the_method_before_them() -> None:
 @given(st.lists(st.sampled_from(DEFAULT), min_size=1))
 def test_a_joined_list_of_methods_splits_into_itself(names: list[str]) -> None:
     assert split_methods(",".join(names)) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("sha", HalvingPolicy(False, False)),
+        ("hyperband:eta=4", HalvingPolicy(True, False, eta=4)),
+        ("bohb", HalvingPolicy(True, True)),
+        ("mf-gp:runs=30", MultiFidelityPolicy(False, runs=30)),
+        ("mf-kg", MultiFidelityPolicy(True)),
+        ("random", ScheduledPolicy(RandomPolicy(), target_only=True)),
+        ("tpe:startup=3", ScheduledPolicy(OptunaPolicy("tpe", startup=3), target_only=True)),
+        ("copy", ScheduledPolicy(CopyPolicy())),
+    ],
+)
+def test_under_a_budget_of_cost_every_method_chooses_runs(name: str, policy: Any) -> None:
+    assert make_active(name) == policy
+
+
+@pytest.mark.parametrize("name", ACTIVE)
+def test_a_method_that_chooses_runs_is_none_that_proposes(name: str) -> None:
+    with pytest.raises(UnknownMethod, match=f"'{name}' chooses itself what to run, which only the protocol active:B"):
+        make_policy(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "hyprband",
+            "no method is called 'hyprband'; did you mean 'hyperband'? known: " + KNOWN + "; under active:B also sha",
+        ),
+        ("sha:eta=x", "'sha:eta=x': option eta must be of type int, found 'x'"),
+        ("sha:start=1", "'sha:start=1': no option is called 'start'; legal options with their defaults: eta=3"),
+        ("copy:x=1", "'copy:x=1': no option is called 'x'"),
+    ],
+)
+def test_an_unknown_name_or_option_is_refused_there_too(name: str, message: str) -> None:
+    with pytest.raises(UnknownMethod) as caught:
+        make_active(name)
+    assert str(caught.value).startswith(message)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class BoTorchPolicy:
         MissingExtra: BoTorch is not installed.
     """
 
+    target_only: ClassVar[bool] = True
     startup: int = 3
 
     def __post_init__(self) -> None:

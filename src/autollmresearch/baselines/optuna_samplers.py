@@ -50,6 +50,11 @@ class OptunaPolicy:
         if package is not None and find_spec(package) is None:  # said before a benchmark starts, not in its middle
             raise missing_extra(package, "bench", f"the method {self.sampler}")
 
+    @property
+    def target_only(self) -> bool:
+        """Whether it learns nothing from cheaper runs."""
+        return self.warm == 0
+
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class SkoptPolicy:
         MissingExtra: scikit-optimize is not installed.
     """
 
+    target_only: ClassVar[bool] = True
     model: str
     startup: int = 10
 

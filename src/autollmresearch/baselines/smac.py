@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class SmacPolicy:
     Raises:
         MissingExtra: SMAC is not installed.
     """
+
+    target_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if find_spec("smac") is None:  # said before a benchmark starts, not in its middle

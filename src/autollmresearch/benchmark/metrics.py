@@ -52,6 +52,17 @@ def episode_metrics(experiment: Experiment, outcomes: Sequence[Outcome]) -> list
     return rows
 
 
+def recommendation_metrics(experiment: Experiment, outcomes: Sequence[Outcome]) -> list[Row]:
+    """One row of metrics per recommendation: each is judged by itself, not by the best of those before it.
+
+    The columns are those of `episode_metrics`; `best_value` is the value of this recommendation, and
+    `cumulative_regret` sums over the recommendations so far.
+    """
+    rows = [episode_metrics(experiment, [outcome])[0] for outcome in outcomes]
+    totals = np.cumsum([row["cumulative_regret"] for row in rows])
+    return [{**row, "cumulative_regret": float(total)} for row, total in zip(rows, totals, strict=True)]
+
+
 def _ratio(part: float, whole: float) -> float:
     """`part / whole`; on a scale of zero 0 for nothing and NaN for anything more."""
     if whole > 0:

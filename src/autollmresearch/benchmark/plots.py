@@ -57,7 +57,8 @@ def regret_curves(group: Group) -> Figure:
         low, high = np.maximum(m.low, FLOOR), np.maximum(m.high, FLOOR)
         axes.fill_between(trials, low, high, color=look["color"], alpha=0.10, linewidth=0)
     axes.set_yscale("log")
-    axes.set_xlabel("trials on the target")
+    paid = group.protocol.startswith("active:")
+    axes.set_xlabel(f"cost spent, in parts of {group.budget}" if paid else "trials on the target")
     axes.set_ylabel("mean simple regret (log scale; 1e-4 stands for less)")
     axes.set_title(group.title, loc="left", fontsize=11, parse_math=False)  # a name may hold a dollar sign
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -3,6 +3,8 @@
 - `full`: the whole tables of all cheaper experiments.
 - `metered:N`: N cheap outcomes in all, drawn uniformly from those tables; the same N for every method, and another
   draw for each seed.
+- `active:B`: nothing. The method runs what it likes, of the cheaper experiments and of the target, and pays for each
+  run its cost over the target's, B in all; what it recommends then is scored on the target without being told.
 
 Cheaper experiments are those of the target's family at every lower level of the suite's split.
 """
@@ -16,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from autollmresearch.active.records import ActiveProblem, Source
 from autollmresearch.errors import InvalidProtocol
 from autollmresearch.evidence.records import CheapRuns, Problem
 from llmconfig_gym.experiment import Experiment
@@ -33,8 +36,8 @@ class Protocol:
         kind, _, number = text.partition(":")
         if text == "full":
             return cls()
-        if kind == "metered" and number.isascii() and number.isdigit() and len(number) < 10 and int(number) >= 1:
-            return cls(int(number))
+        if kind == "metered" and (count := _count(number)):
+            return cls(count)
         close = get_close_matches(kind, ("full", "metered"), n=1, cutoff=0.5)
         advice = f"did you mean {'full' if close == ['full'] else 'metered:10'!r}? " if close else ""
         raise InvalidProtocol(f"{text!r} is not a protocol; {advice}expected 'full' or 'metered:N' with N at least 1")
@@ -47,6 +50,40 @@ class Protocol:
         if self.outcomes is None:
             return [_problem(target, tuple(CheapRuns.of(e) for e in cheaper), budget)] * len(seeds)
         return [_problem(target, _draw(target, cheaper, self.outcomes, seed), budget) for seed in seeds]
+
+
+@dataclass(frozen=True)
+class Active:
+    """`active:B`; the budget B is in costs of one run of the target."""
+
+    budget: int
+
+    def __str__(self) -> str:
+        return f"active:{self.budget}"
+
+    def problem(self, target: Experiment, cheaper: list[Experiment]) -> ActiveProblem:
+        """What a method may know: the experiments that can be run, and what a run of each costs."""
+        sources = [Source(e.fidelity, e.pool, e.fidelity.cost / target.fidelity.cost) for e in (*cheaper, target)]
+        return ActiveProblem(target.task, target.metric, tuple(sources), float(self.budget), target.clip)
+
+
+def parse_protocol(text: str) -> Protocol | Active:
+    """The protocol of this name, `active:B` among them. Raises `InvalidProtocol`."""
+    kind, _, number = text.partition(":")
+    if get_close_matches(kind, ("full", "metered", "active"), n=1, cutoff=0.5) != ["active"]:
+        return Protocol.parse(text)
+    if kind == "active" and (count := _count(number)):
+        return Active(count)
+    raise InvalidProtocol(
+        f"{text!r} is not a protocol; did you mean 'active:1'? expected 'active:B' with B, the budget in costs of one "
+        "run of the target, at least 1"
+    )
+
+
+def _count(text: str) -> int | None:
+    """A whole number of at least 1, or None."""
+    legal = text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1
+    return int(text) if legal else None
 
 
 def _draw(target: Experiment, cheaper: list[Experiment], outcomes: int, seed: int) -> tuple[CheapRuns, ...]:

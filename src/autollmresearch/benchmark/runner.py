@@ -4,6 +4,9 @@ A cell is one method on one experiment under one protocol, with all its seeds. E
 written whole; a run that was interrupted starts again with the cells that are missing. The rows of all cells
 together are `results.parquet`. Numbers do not depend on the number of workers: every cell seeds itself and
 computes on one thread.
+
+Under `active:B` a row is no trial but a recommendation: row t of T is what the method recommends when t / T of its
+budget is spent, as it does on the target; `seconds`, tokens and `cost` are those of that part of the episode.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autollmresearch.active.episode import run_active
 from autollmresearch.baselines.oracle import OraclePolicy
-from autollmresearch.benchmark.metrics import NOT_APPLICABLE, episode_metrics
-from autollmresearch.benchmark.protocols import Protocol
+from autollmresearch.benchmark.metrics import NOT_APPLICABLE, episode_metrics, recommendation_metrics
+from autollmresearch.benchmark.protocols import Active, parse_protocol
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.episode import run_episodes
 from autollmresearch.errors import NotApplicable, ResultsMismatch
-from autollmresearch.methods import make_policy
+from autollmresearch.methods import make_active, make_policy
 from llmconfig_gym.files import whole_file, write_text
 from llmconfig_gym.parameter import shown
 from llmconfig_gym.suite import Suite
@@ -189,23 +193,32 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
 
     target = suite.experiment(cell.experiment)
     seeds = list(range(settings.seeds))
-    protocol = Protocol.parse(cell.protocol)
-    problems = protocol.problems(target, suite.cheaper(target.id), settings.budget, seeds)
+    protocol = parse_protocol(cell.protocol)
+    cheaper = suite.cheaper(target.id)
     # Draws of its own for each experiment: pools are often alike, and intervals take experiments to be independent.
     own = [zlib.crc32(f"{target.id} {seed}".encode()) for seed in seeds]
-    policy = make_policy(cell.method)
-    if isinstance(policy, OraclePolicy):
-        policy = OraclePolicy(target)
     try:
         with threadpool_limits(1):
-            episodes = run_episodes(policy, [target] * len(seeds), problems, own)
+            if isinstance(protocol, Active):
+                method, problem = make_active(cell.method), protocol.problem(target, cheaper)
+                played = run_active(method, [*cheaper, target], problem, own, settings.budget)
+                turns = [episode.recommended for episode in played]
+                measure = recommendation_metrics
+            else:
+                policy = make_policy(cell.method)
+                if isinstance(policy, OraclePolicy):
+                    policy = OraclePolicy(target)
+                problems = protocol.problems(target, cheaper, settings.budget, seeds)
+                episodes = run_episodes(policy, [target] * len(seeds), problems, own)
+                turns = [episode.turns for episode in episodes]
+                measure = episode_metrics
     except NotApplicable as reason:
         _write(_missing(cell, target.task, settings, str(reason)), path)
         return cell
     rows = []
-    for seed, episode in zip(seeds, episodes, strict=True):
-        metrics = episode_metrics(target, episode.outcomes)
-        for trial, (turn, row) in enumerate(zip(episode.turns, metrics, strict=True), start=1):
+    for seed, some in zip(seeds, turns, strict=True):
+        metrics = measure(target, [turn.outcome for turn in some])
+        for trial, (turn, row) in enumerate(zip(some, metrics, strict=True), start=1):
             config = turn.outcome.config if turn.outcome.config is not None else turn.proposal.config
             rows.append(
                 {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
-from autollmresearch.benchmark.protocols import Protocol
+from autollmresearch.benchmark.protocols import Active, parse_protocol
 from autollmresearch.errors import InvalidSettings
-from autollmresearch.methods import DEFAULT, identity, make_policy
+from autollmresearch.methods import DEFAULT, identity, make_active, make_policy
 from llmconfig_gym.catalog import load_suite
 from llmconfig_gym.experiment import LEVELS, Level
 from llmconfig_gym.suite import Suite
@@ -21,9 +22,9 @@ class BenchmarkSettings:
 
     Attributes:
         suites: names or paths of suites.
-        protocols: `full`, `metered:N`.
+        protocols: `full`, `metered:N`, `active:B`.
         methods: names as `make_policy` reads them.
-        budget: trials on each target.
+        budget: trials on each target; under `active:B` in how many equal parts of B recommendations are asked for.
         seeds: episodes per method, experiment and protocol; seeds are 0 .. seeds - 1.
         level: which experiments are targets. `high` is for final measurements; settings are chosen on `medium`.
     """
@@ -48,16 +49,16 @@ class BenchmarkSettings:
                 raise InvalidSettings(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.level not in LEVELS[1:]:
             raise InvalidSettings(f"level must be medium or high (low has nothing cheaper), found {self.level!r}")
-        for method in self.methods:
-            make_policy(method)
-        protocols = tuple(str(Protocol.parse(p)) for p in self.protocols)
+        protocols = [parse_protocol(p) for p in self.protocols]
+        for method, protocol in product(self.methods, protocols):
+            (make_active if isinstance(protocol, Active) else make_policy)(method)
         suites = tuple(load_suite(name) for name in self.suites)
         for suite in suites:
             if not any(s.level == self.level and suite.cheaper(s.id) for s in suite.summaries):
                 raise InvalidSettings(
                     f"suite {suite.name} has no {self.level} experiment with a cheaper one to learn from"
                 )
-        resolved = replace(self, suites=tuple(s.name for s in suites), protocols=protocols)
+        resolved = replace(self, suites=tuple(s.name for s in suites), protocols=tuple(map(str, protocols)))
         resolved._check_distinct()  # `metered:5` and `metered:05`, or a suite by its name and by its path
         return resolved, suites
 

@@ -48,9 +48,9 @@ def register(commands: Commands) -> None:
 def add_targets(p: Parser, *, protocols: str, budget: int, seeds: int) -> None:
     """What every command that runs benchmarks is asked: on which targets, and how often. Defaults are as given."""
     p.add_argument("--suite", dest="suites", default="micro", metavar="S,...", help="suites by name or path (micro)")
-    known = f"full, metered:N ({protocols})"
+    known = f"full, metered:N, active:B ({protocols})"
     p.add_argument("--protocol", dest="protocols", default=protocols, metavar="P,...", help=known)
-    p.add_argument("--budget", type=int, default=budget, help=f"trials on each target ({budget})")
+    p.add_argument("--budget", type=int, default=budget, help=f"trials on each target, or parts of B ({budget})")
     p.add_argument("--seeds", type=int, default=seeds, help=f"episodes per method and target ({seeds})")
     p.add_argument("--level", choices=("medium", "high"), default="high", help="which experiments are targets (high)")
     p.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (all cores)")

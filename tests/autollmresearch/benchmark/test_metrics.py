@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autollmresearch.benchmark.metrics import average_ranks, bootstrap_interval, episode_metrics
+from autollmresearch.benchmark.metrics import (
+    average_ranks,
+    bootstrap_interval,
+    episode_metrics,
+    recommendation_metrics,
+)
 from llmconfig_gym.experiment import Experiment, Outcome
 
 Line = Callable[..., Experiment]
@@ -79,6 +84,17 @@ def test_a_clip_counts_from_a_negative_best_too(line: Line) -> None:
     e = line([-4.0, -3.0, 10.0], clip=1.5)
     _same(_columns(e, [e.tell({"x": 2})], "simple_regret")[0], [0.5])
     _same(_columns(e, [e.tell({"x": 3})], "simple_regret")[0], [1.0])
+
+
+def test_a_recommendation_is_judged_by_itself_and_regrets_add_up(line: Line) -> None:
+    e = line([2.0, 3.0, 4.0, 6.0], noise=0.5)
+    outcomes = [e.tell({"x": 1}), e.tell({"x": 3}), INVALID, e.tell({"x": 2})]
+    rows = recommendation_metrics(e, outcomes)
+    _same([row["simple_regret"] for row in rows], [0.0, 0.5, 1.0, 0.25])
+    _same([row["best_value"] for row in rows], [2.0, 4.0, None, 3.0])
+    _same([row["cumulative_regret"] for row in rows], [0.0, 0.5, 1.5, 1.75])
+    _same([row["within_noise"] for row in rows], [True, False, False, False])
+    assert all(row.keys() == episode_metrics(e, outcomes)[0].keys() for row in rows)
 
 
 def test_an_unknown_noise_floor_gives_null(line: Line) -> None:

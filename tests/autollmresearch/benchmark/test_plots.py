@@ -32,6 +32,12 @@ def test_every_method_is_a_line_through_its_mean_regrets(frame_of: Frame) -> Non
     assert [t.get_text() for t in legend.get_texts()] == list(lines)
 
 
+def test_under_a_budget_of_cost_the_axis_is_cost(frame_of: Frame) -> None:
+    for protocol, label in (("full", "trials on the target"), ("active:3", "cost spent, in parts of 2")):
+        (axes,) = regret_curves(group_of(frame_of({"sha": np.ones((1, 1, 2))}, protocol=protocol))).axes
+        assert axes.get_xlabel() == label
+
+
 def test_long_names_and_odd_paths_leave_room_for_the_curves(frame_of: Frame, tmp_path: Path) -> None:
     cube = np.array([[[0.5, 0.25, 0.0]]])
     names = [f"agent:/runs/{'deep/' * 20}$x^{{2$ {i}/checkpoint,temperature=0.8" for i in range(12)]

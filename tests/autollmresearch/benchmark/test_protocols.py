@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from autollmresearch.benchmark.protocols import Protocol
+from autollmresearch.active.episode import run_active
+from autollmresearch.active.records import ActiveProblem, ActiveState, Query, Run, Source
+from autollmresearch.benchmark.protocols import Active, Protocol, parse_protocol
 from autollmresearch.episode import run_episodes
 from autollmresearch.errors import InvalidProtocol
 from autollmresearch.evidence.records import CheapRuns, Problem
-from autollmresearch.methods import make_policy
+from autollmresearch.methods import make_active, make_policy
 from autollmresearch.policy import Proposal, State, Usage
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import Parameter
@@ -38,6 +40,11 @@ PLAIN = (
     Pool,
     _GridIndex,
     _Axis,
+    ActiveState,
+    ActiveProblem,
+    Source,
+    Run,
+    Query,
 )
 """Objects whose attributes are followed; anything that is neither one of them nor plain data fails the test."""
 
@@ -142,6 +149,34 @@ def test_the_states_of_an_episode_hold_the_outcomes_paid_for_and_no_other(target
     run_episodes(Walks(), [target] * 2, problems, [0, 1])
     assert sorted(set(checked))[0] == 0
     assert max(checked) > 2
+
+
+@pytest.mark.parametrize("method", ["random", "copy", "bohb", "mf-kg:runs=7"])
+def test_nothing_of_a_run_that_was_not_paid_for_reaches_an_active_method(toy: Suite, method: str) -> None:
+    hidden = set().union(*(secrets(toy.experiment(i)) for i in toy.ids))
+    for target in toy.split("medium"):
+        experiments = [*toy.cheaper(target.id), target]
+        seen = []
+
+        class Walks:
+            def query(self, states: Sequence[ActiveState]) -> list[Query | None]:
+                self.look(states)
+                return make_active(method).query(states)
+
+            def recommend(self, states: Sequence[ActiveState]) -> list[Proposal]:
+                self.look(states)
+                return make_active(method).recommend(states)
+
+            def look(self, states: Sequence[ActiveState]) -> None:
+                for state in states:
+                    told = [r.outcome for r in state.runs]
+                    paid = {n for o in told for n in (o.value, *o.details.values()) if n is not None}
+                    assert reachable(state) & hidden <= {s * n for n in paid for s in (1, -1)}
+                    seen.append(len(paid))  # noqa: B023
+
+        run_active(Walks(), experiments, Active(1).problem(target, experiments[:-1]), [0], 3)
+        assert min(seen) == 0
+        assert max(seen) >= 1
 
 
 def test_a_walk_finds_what_is_hidden(toy: Suite) -> None:
@@ -273,6 +308,7 @@ def test_a_protocol_is_written_as_it_is_read(text: str) -> None:
         ("metered:²", "did you mean 'metered:10'? "),
         ("metered:" + "9" * 5000, "did you mean 'metered:10'? "),
         ("active:3", ""),
+        ("activ:3", ""),
         ("", ""),
     ],
 )
@@ -282,3 +318,33 @@ def test_what_is_no_protocol_is_refused_with_what_is_one(text: str, advice: str)
     assert str(caught.value) == (
         f"{text!r} is not a protocol; {advice}expected 'full' or 'metered:N' with N at least 1"
     )
+
+
+@pytest.mark.parametrize("text", ["full", "metered:7", "active:1", "active:3"])
+def test_a_benchmark_reads_the_three_kinds_of_protocol(text: str) -> None:
+    assert str(parse_protocol(text)) == text
+    assert isinstance(parse_protocol(text), Active) == text.startswith("active")
+
+
+@pytest.mark.parametrize("text", ["active", "active:", "active:0", "active:-1", "active:0.5", "active:²", "activ:3"])
+def test_a_budget_of_cost_is_a_whole_number_of_at_least_one(text: str) -> None:
+    with pytest.raises(InvalidProtocol) as caught:
+        parse_protocol(text)
+    assert str(caught.value) == (
+        f"{text!r} is not a protocol; did you mean 'active:1'? expected 'active:B' with B, the budget in costs of one "
+        "run of the target, at least 1"
+    )
+
+
+@pytest.mark.parametrize("text", ["ful", "meterd:5", "metered:0", ""])
+def test_what_is_none_of_them_is_told_of_as_before(text: str) -> None:
+    with pytest.raises(InvalidProtocol, match="expected 'full' or 'metered:N'"):
+        parse_protocol(text)
+
+
+def test_an_active_problem_lists_what_can_be_run_and_what_a_run_costs(line: Callable[..., Experiment]) -> None:
+    target, cheaper = line([1.0, 2.0], cost=40.0, clip=1.5), [line([1.0] * 3), line([2.0] * 4, cost=10.0)]
+    problem = Active(3).problem(target, cheaper)
+    assert [s.cost for s in problem.sources] == [0.025, 0.25, 1.0]
+    assert [s.pool for s in problem.sources] == [e.pool for e in (*cheaper, target)]
+    assert (problem.target, list(problem.cheaper), problem.budget, problem.clip) == (2, [0, 1], 3.0, 1.5)

@@ -20,11 +20,11 @@ import pytest
 
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.random import RandomPolicy
-from autollmresearch.benchmark.metrics import episode_metrics
+from autollmresearch.benchmark.metrics import episode_metrics, recommendation_metrics
 from autollmresearch.benchmark.runner import read_manifest, read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.cli.main import main
-from autollmresearch.errors import BrokenPolicy, InvalidSettings, ResultsMismatch
+from autollmresearch.errors import BrokenPolicy, InvalidSettings, ResultsMismatch, UnknownMethod
 from autollmresearch.methods import METHODS, make_policy
 from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.experiment import Outcome
@@ -165,6 +165,51 @@ def test_a_policy_that_returns_more_than_asked_is_refused(
     with pytest.raises(BrokenPolicy, match="Greedy returned 4 proposals"):
         run(replace(settings, methods=("greedy",)), tmp_path / "out")
     assert not (tmp_path / "out" / "results.parquet").exists()
+
+
+@pytest.fixture
+def active(settings: BenchmarkSettings) -> BenchmarkSettings:
+    """Two targets and two budgets of cost: 12 cells of 2 seeds and 4 parts."""
+    return replace(settings, protocols=("active:1", "active:3"), methods=("random", "copy", "sha"))
+
+
+def test_under_active_a_row_is_what_is_recommended_after_a_part_of_the_budget(
+    active: BenchmarkSettings, toy: Suite, tmp_path: Path
+) -> None:
+    frame = run(active, tmp_path / "out")
+    assert tuple(frame.columns) == tuple(DTYPES)
+    assert len(frame) == 2 * 2 * 3 * 2 * 4
+    for (id_, *_), part in frame.groupby(["experiment", "protocol", "method", "seed"], sort=False):
+        e = toy.experiment(id_)
+        assert part["trial"].tolist() == [1, 2, 3, 4]
+        expected = recommendation_metrics(e, [e.tell(json.loads(text)) for text in part["config"]])
+        for name in ("value", "best_value", *METRICS):
+            np.testing.assert_array_equal(part[name], np.array([r[name] for r in expected], dtype=float))
+    assert set(frame["outcome"]) == {"measured"}
+
+
+def test_an_active_run_goes_on_where_it_stopped_and_is_the_same_on_two_workers(
+    active: BenchmarkSettings, tmp_path: Path, method: Callable[[str, Policy], None]
+) -> None:
+    whole = run(active, tmp_path / "whole")
+    same_rows(run(active, tmp_path / "two", workers=2), whole)
+
+    class Stops:
+        def propose(self, states: Sequence[State]) -> list[Proposal]:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS, "copy", Stops)  # type: ignore[arg-type]
+        with pytest.raises(KeyboardInterrupt):
+            run(active, tmp_path / "out")
+    assert len(list((tmp_path / "out" / "cells").glob("*.parquet"))) == 1
+    same_rows(run(active, tmp_path / "out"), whole)
+
+
+def test_a_method_that_chooses_what_to_run_serves_no_other_protocol(active: BenchmarkSettings, tmp_path: Path) -> None:
+    with pytest.raises(UnknownMethod, match="'sha' chooses itself what to run, which only"):
+        run(replace(active, protocols=("active:1", "full")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_noise_floor_is_null_in_the_results(

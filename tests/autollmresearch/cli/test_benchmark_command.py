@@ -100,6 +100,8 @@ def test_methods_with_options_may_be_listed_or_repeated(
         ("--methods", "random,tpe:start=3", "no option is called 'start'; legal options with their defaults: startup"),
         ("--protocol", "ful", "'ful' is not a protocol; did you mean 'full'?"),
         ("--protocol", "full,metred:5", "'metred:5' is not a protocol; did you mean 'metered:10'?"),
+        ("--protocol", "full,active:0", "'active:0' is not a protocol; did you mean 'active:1'?"),
+        ("--methods", "random,sha", "'sha' chooses itself what to run, which only the protocol active:B allows"),
         ("--suite", "micr", "no suite is called 'micr'; did you mean 'micro'"),
         ("--budget", "0", "budget must be at least 1, found 0"),
         ("--budget", "two", "argument --budget: invalid int value: 'two'"),
