@@ -38,7 +38,7 @@ from autollmresearch.baselines.rush import RushPolicy
 from autollmresearch.baselines.scikit_optimize import SkoptPolicy
 from autollmresearch.baselines.smac import SmacPolicy
 from autollmresearch.baselines.zero_shot import ZeroShotPolicy
-from autollmresearch.errors import UnknownMethod
+from autollmresearch.errors import NotApplicable, UnknownMethod
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
 from autollmresearch.policies.own import FORM, OWN, identity_of_own, make_own
@@ -85,7 +85,18 @@ DEFAULT = (
     *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
     *("pooled-quadratic", "analyst", MINI),
 )
-"""The methods a benchmark runs when none is named; also the order and colour of methods in every report."""
+"""The methods a benchmark runs when none is named."""
+
+ALL = (
+    *DEFAULT,
+    *("rank-average", "mup-rule", "own-law", "published-law", "published-law-deepseek", "oracle"),
+    *("bounding-box", "zero-shot", "quantile", "rush", "rgpe"),
+    *("tpe-independent:startup=3", "tpe:startup=3,warm=3", "gp:startup=3,warm=3", "cmaes"),
+    *("skopt-gp:startup=3", "skopt-forest:startup=3", "smac", "botorch-logei"),
+    *ACTIVE,
+)
+"""Every method that needs nobody's server, in the setting that is fair at few trials (`--methods all`); also the order
+and the looks of methods in every report."""
 
 REFERENCES = ("oracle",)
 """Lines in tables that are no methods: they see what nobody can."""
@@ -118,6 +129,7 @@ def make_policy(name: str) -> Policy:
 
     Raises:
         UnknownMethod: no such method or option, or a value of the wrong type; the message names what is known.
+        NotApplicable: it serves no protocol in which a policy proposes.
         CheckpointProblem, MissingExtra: a language model is not there, or what it needs is not installed.
     """
     base, _, rest = name.partition(":")
@@ -128,7 +140,7 @@ def make_policy(name: str) -> Policy:
     if base == OWN:
         return make_own(name)
     if base in ACTIVE:
-        raise UnknownMethod(f"{name!r} chooses itself what to run, which only the protocol active:B allows")
+        raise NotApplicable(f"{name} chooses itself what to run, which only the protocol active:B allows")
     if base not in METHODS:
         close = get_close_matches(base, (*METHODS, *MODELS, *OPTIMISERS, *ACTIVE), n=1, cutoff=0.5)
         advice = f"did you mean {close[0]!r}? " if close else ""

@@ -14,7 +14,7 @@ from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.pooled_gp import PooledGPPolicy
 from autollmresearch.baselines.published_law import PublishedLawPolicy
 from autollmresearch.baselines.random import RandomPolicy
-from autollmresearch.errors import UnknownMethod
+from autollmresearch.errors import NotApplicable, UnknownMethod
 from autollmresearch.methods import ACTIVE, DEFAULT, METHODS, make_active, make_policy, split_methods
 from llmconfig_gym.errors import MissingExtra
 
@@ -124,7 +124,7 @@ def test_under_a_budget_of_cost_every_method_chooses_runs(name: str, policy: Any
 
 @pytest.mark.parametrize("name", ACTIVE)
 def test_a_method_that_chooses_runs_is_none_that_proposes(name: str) -> None:
-    with pytest.raises(UnknownMethod, match=f"'{name}' chooses itself what to run, which only the protocol active:B"):
+    with pytest.raises(NotApplicable, match=f"{name} chooses itself what to run, which only the protocol active:B"):
         make_policy(name)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from autollmresearch.benchmark.standing import Standing
 from autollmresearch.benchmark.summary import Group
-from autollmresearch.methods import DEFAULT
+from autollmresearch.methods import ALL
 from llmconfig_gym.files import whole_file
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ LABEL = 30
 
 
 def style(method: str, position: int) -> dict[str, str]:
-    """Colour, line and marker of a method; default methods keep theirs whatever else is drawn."""
-    index = DEFAULT.index(method) if method in DEFAULT else len(DEFAULT) + position
+    """Colour, line and marker of a method; known methods keep theirs whatever else is drawn."""
+    index = ALL.index(method) if method in ALL else len(ALL) + position
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": LINES[index % len(LINES)],

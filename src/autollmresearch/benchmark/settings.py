@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
 from autollmresearch.benchmark.protocols import Active, parse_protocol
-from autollmresearch.errors import InvalidSettings
+from autollmresearch.errors import InvalidSettings, NotApplicable
 from autollmresearch.methods import DEFAULT, identity, make_active, make_policy
 from llmconfig_gym.catalog import load_suite
 from llmconfig_gym.experiment import LEVELS, Level
@@ -51,7 +52,8 @@ class BenchmarkSettings:
             raise InvalidSettings(f"level must be medium or high (low has nothing cheaper), found {self.level!r}")
         protocols = [parse_protocol(p) for p in self.protocols]
         for method, protocol in product(self.methods, protocols):
-            (make_active if isinstance(protocol, Active) else make_policy)(method)
+            with suppress(NotApplicable):  # its cells will say so
+                (make_active if isinstance(protocol, Active) else make_policy)(method)
         suites = tuple(load_suite(name) for name in self.suites)
         for suite in suites:
             if not any(s.level == self.level and suite.cheaper(s.id) for s in suite.summaries):

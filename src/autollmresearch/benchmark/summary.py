@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autollmresearch.benchmark.metrics import NOT_APPLICABLE, average_ranks, bootstrap_interval
-from autollmresearch.methods import DEFAULT, REFERENCES
+from autollmresearch.methods import ALL, REFERENCES
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Group:
 
 
 def method_order(names: Sequence[str]) -> list[str]:
-    """Methods in the order of every table and picture: the default ones first, then by name."""
-    return sorted(names, key=lambda n: (DEFAULT.index(n) if n in DEFAULT else len(DEFAULT), n))
+    """Methods in the order of every table and picture: those of `ALL` first, then by name."""
+    return sorted(names, key=lambda n: (ALL.index(n) if n in ALL else len(ALL), n))
 
 
 def summarize(frame: pd.DataFrame) -> Iterator[Group]:

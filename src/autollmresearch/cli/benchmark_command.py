@@ -29,7 +29,7 @@ def register(commands: Commands) -> None:
         "--methods",
         action="append",
         metavar="M,...",
-        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL (all that need no path or model)",
+        help="methods, e.g. random,tpe:startup=3,agent:PATH,endpoint:MODEL; all: every one that needs no path or model",
     )
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results, settings and report go")
     add_progress(p)
@@ -69,9 +69,10 @@ def read_targets(args: argparse.Namespace, methods: tuple[str, ...]) -> Benchmar
 
 def run_benchmark_command(args: argparse.Namespace) -> int:
     from autollmresearch.benchmark.runner import run_benchmark
-    from autollmresearch.methods import DEFAULT, split_methods
+    from autollmresearch.methods import ALL, DEFAULT, split_methods
 
-    methods = tuple(m for text in args.methods for m in split_methods(text)) if args.methods else DEFAULT
+    named = [m for text in args.methods for m in split_methods(text)] if args.methods else DEFAULT
+    methods = tuple(m for name in named for m in (ALL if name == "all" else (name,)))
     settings = read_targets(args, methods)
     frame = run_benchmark(settings, args.out, workers=args.workers, progress=args.progress)
     return _show(args, frame)

@@ -10,7 +10,7 @@ import pytest
 from autollmresearch.benchmark.plots import FLOOR, rank_picture, regret_curves, save_curves, save_ranks, style
 from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import Group, summarize
-from autollmresearch.methods import DEFAULT
+from autollmresearch.methods import ALL, DEFAULT
 
 Frame = Callable[..., pd.DataFrame]
 
@@ -51,8 +51,9 @@ def test_long_names_and_odd_paths_leave_room_for_the_curves(frame_of: Frame, tmp
 
 
 def test_a_default_method_looks_the_same_whatever_else_is_drawn() -> None:
-    assert len({tuple(style(m, 0).values()) for m in DEFAULT}) == len(DEFAULT)
-    assert all(style(m, 0) == style(m, 5) for m in DEFAULT)
+    assert len({style(m, 0)["color"] for m in DEFAULT}) == len(DEFAULT)
+    assert len({tuple(style(m, 0).values()) for m in ALL}) == len(ALL)
+    assert all(style(m, 0) == style(m, 5) for m in ALL)
     assert style("agent", 0) not in [style(m, 0) for m in DEFAULT]
 
 

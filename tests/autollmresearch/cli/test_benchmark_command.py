@@ -82,6 +82,17 @@ def test_the_report_command_makes_the_same_report_again(
     assert {n: (tmp_path / "out" / n).read_bytes() for n in made} == made
 
 
+def test_all_stands_for_every_method_and_may_be_joined(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autollmresearch.methods.ALL", ("random", "copy", "sha"))
+    arguments[arguments.index("random,copy")] = "all,pooled-quadratic"
+    assert main(arguments) == 0
+    frame = pd.read_parquet(arguments[arguments.index("--out") + 1] + "/results.parquet")
+    assert list(dict.fromkeys(frame["method"])) == ["random", "copy", "sha", "pooled-quadratic"]
+    assert set(frame[frame["method"] == "sha"]["outcome"]) == {"not applicable"}, "it serves another protocol"
+
+
 def test_methods_with_options_may_be_listed_or_repeated(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,7 +112,6 @@ def test_methods_with_options_may_be_listed_or_repeated(
         ("--protocol", "ful", "'ful' is not a protocol; did you mean 'full'?"),
         ("--protocol", "full,metred:5", "'metred:5' is not a protocol; did you mean 'metered:10'?"),
         ("--protocol", "full,active:0", "'active:0' is not a protocol; did you mean 'active:1'?"),
-        ("--methods", "random,sha", "'sha' chooses itself what to run, which only the protocol active:B allows"),
         ("--suite", "micr", "no suite is called 'micr'; did you mean 'micro'"),
         ("--budget", "0", "budget must be at least 1, found 0"),
         ("--budget", "two", "argument --budget: invalid int value: 'two'"),
