@@ -17,6 +17,7 @@ from typing import Any
 
 from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.fsbo import FSBOPolicy
 from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
 from autollmresearch.baselines.mup_rule import MupRulePolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
@@ -49,6 +50,7 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "quantile": QuantilePolicy,
     "rush": RushPolicy,
     "rgpe": RGPEPolicy,
+    "fsbo": FSBOPolicy,
     "rank-average": RankAveragePolicy,
     "own-law": OwnLawPolicy,
     "mup-rule": MupRulePolicy,
