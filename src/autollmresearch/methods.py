@@ -19,6 +19,7 @@ from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.fsbo import FSBOPolicy
 from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
+from autollmresearch.baselines.metabo import MetaBOPolicy
 from autollmresearch.baselines.mup_rule import MupRulePolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.oracle import OraclePolicy
@@ -51,6 +52,7 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "rush": RushPolicy,
     "rgpe": RGPEPolicy,
     "fsbo": FSBOPolicy,
+    "metabo": MetaBOPolicy,
     "rank-average": RankAveragePolicy,
     "own-law": OwnLawPolicy,
     "mup-rule": MupRulePolicy,

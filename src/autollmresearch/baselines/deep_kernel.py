@@ -7,6 +7,7 @@ The network and the kernel's scales are one list of tensors that is trained on m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -86,13 +87,13 @@ def posterior(weights: Weights, x: FloatArray, y: FloatArray, points: FloatArray
 
 
 def _drawn(rng: np.random.Generator, width: int) -> Weights:
-    """He et al. 2015 for the matrices, the last one reduced, so that at first all is alike: where nothing is, no gradient
-    says how to make it so. Unit variance and a tenth of noise."""
+    """He et al. 2015 for the matrices, the last one reduced: what is far apart at first has no gradient that joins it.
+    Unit variance and a tenth of noise."""
     import torch
 
     sizes = (width, HIDDEN, HIDDEN, FEATURES)
     result = []
-    for n, m in zip(sizes[:-1], sizes[1:], strict=True):
+    for n, m in pairwise(sizes):
         result += [rng.standard_normal((n, m)) * np.sqrt(2 / n), np.zeros(m)]
     result[-2] *= START
     result += [np.zeros(()), np.full((), np.log(1e-2))]
@@ -129,7 +130,8 @@ def _features(weights: Weights, x: Tensor) -> Tensor:
     x = x - 0.5
     for m, o in zip(hidden[::2], hidden[1::2], strict=True):
         x = (x @ m + o).relu()
-    return (x @ matrix + offset) / FEATURES**0.5
+    result: Tensor = (x @ matrix + offset) / FEATURES**0.5
+    return result
 
 
 def _kernel(weights: Weights, a: Tensor, b: Tensor) -> Tensor:
@@ -144,4 +146,5 @@ def _noisy(weights: Weights, features: Tensor) -> Tensor:
     import torch
 
     noise = torch.exp(weights[-1]) + JITTER
-    return _kernel(weights, features, features) + noise * torch.eye(len(features), dtype=features.dtype)
+    result: Tensor = _kernel(weights, features, features) + noise * torch.eye(len(features), dtype=features.dtype)
+    return result

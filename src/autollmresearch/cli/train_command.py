@@ -18,6 +18,9 @@ EPILOG = """steps, in this order; each reads what the ones before it left in RUN
   reinforce  multi-turn GRPO with the environment's reward            -> RUN/reinforce/checkpoint
   all        all of them
 
+of its own, with a recipe of its own:
+  metabo     the acquisition function of the method metabo             -> RUN/metabo/metabo.npz
+
 High-fidelity experiments are locked: no step opens one.
 
 example, a few minutes on two cores:
@@ -38,7 +41,7 @@ def register(commands: Commands) -> None:
         description="Train a language model to choose configurations: all steps of the pipeline, or one.",
         epilog=EPILOG,
     )
-    p.add_argument("step", choices=(*STEPS, "all"), metavar="STEP", help="which step to run (see below)")
+    p.add_argument("step", choices=(*STEPS, "all", "metabo"), metavar="STEP", help="which step to run (see below)")
     p.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="YAML file with all settings")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="directory of this training run")
     add_progress(p)
@@ -48,10 +51,19 @@ def register(commands: Commands) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     from autollmresearch.training.curate import samples
+    from autollmresearch.training.metabo import metabo, read_metabo_recipe
     from autollmresearch.training.processes import is_first
     from autollmresearch.training.recipe import read_recipe
     from autollmresearch.training.step import one_process, read_manifest
 
+    if args.step == "metabo":
+        one_process("metabo")
+        made = metabo(read_metabo_recipe(args.recipe), args.out, progress=args.progress)
+        if args.format == "json":
+            print_json({"run": str(args.out), "steps": [made]})
+        else:
+            print(_line(made), flush=True)
+        return 0
     recipe = read_recipe(args.recipe)
     list(samples(recipe.curate))  # what cannot be opened is said before hours of training, not after
     if args.step == "all":
