@@ -19,7 +19,7 @@ from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.fsbo import FSBOPolicy
 from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
-from autollmresearch.baselines.metabo import MetaBOPolicy
+from autollmresearch.baselines.metabo import MetaBOPolicy, identity_of_network
 from autollmresearch.baselines.mup_rule import MupRulePolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.oracle import OraclePolicy
@@ -127,6 +127,8 @@ def identity(name: str) -> dict[str, str]:
         return identity_of_own(name)
     if base in OPTIMISERS:
         return make_optimiser(name).identity()
+    if base == "metabo":
+        return identity_of_network()
     return make_model(name).identity() if base in MODELS else {}
 
 

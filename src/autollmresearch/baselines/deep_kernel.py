@@ -121,7 +121,8 @@ def _surprise(weights: Weights, x: Tensor, y: Tensor) -> Tensor:
 
     root = torch.linalg.cholesky(_noisy(weights, _features(weights, x)))
     white = torch.linalg.solve_triangular(root, y[:, None], upper=False)
-    return (0.5 * white.square().sum() + root.diagonal().log().sum()) / len(y)
+    result: Tensor = (0.5 * white.square().sum() + root.diagonal().log().sum()) / len(y)
+    return result
 
 
 def _features(weights: Weights, x: Tensor) -> Tensor:
@@ -146,5 +147,4 @@ def _noisy(weights: Weights, features: Tensor) -> Tensor:
     import torch
 
     noise = torch.exp(weights[-1]) + JITTER
-    result: Tensor = _kernel(weights, features, features) + noise * torch.eye(len(features), dtype=features.dtype)
-    return result
+    return _kernel(weights, features, features) + noise * torch.eye(len(features), dtype=features.dtype)

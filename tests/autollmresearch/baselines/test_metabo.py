@@ -10,7 +10,7 @@ from autollmresearch.baselines.metabo import FEATURES, features, prior_of, score
 from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.episode import run_episodes
 from autollmresearch.evidence.records import Problem
-from autollmresearch.methods import make_policy
+from autollmresearch.methods import identity, make_policy
 from llmconfig_gym.experiment import Experiment, Fidelity, Metric
 from llmconfig_gym.parameter import Grid
 from llmconfig_gym.pool import Pool
@@ -91,3 +91,7 @@ def test_without_trials_all_is_open() -> None:
 def test_a_network_has_rectified_units_but_at_its_end() -> None:
     network = {"w0": np.array([[1.0, -1.0]]), "b0": np.zeros(2), "w1": np.array([[1.0], [1.0]]), "b1": np.array([-5.0])}
     assert score(network, np.array([[2.0], [-3.0]])).tolist() == [-3.0, -2.0]
+
+
+def test_a_benchmark_knows_which_network_it_used() -> None:
+    assert len(identity("metabo")["network"]) == 64
