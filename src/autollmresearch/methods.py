@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
+from hashlib import sha256
 from inspect import signature
 from typing import Any
 
@@ -19,8 +20,11 @@ from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.fsbo import FSBOPolicy
 from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
-from autollmresearch.baselines.metabo import MetaBOPolicy, identity_of_network
+from autollmresearch.baselines.metabo import CHECKPOINT as METABO
+from autollmresearch.baselines.metabo import MetaBOPolicy
 from autollmresearch.baselines.mup_rule import MupRulePolicy
+from autollmresearch.baselines.nap import CHECKPOINT as NAP
+from autollmresearch.baselines.nap import NAPPolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.oracle import OraclePolicy
 from autollmresearch.baselines.own_law import OwnLawPolicy
@@ -53,6 +57,7 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "rgpe": RGPEPolicy,
     "fsbo": FSBOPolicy,
     "metabo": MetaBOPolicy,
+    "nap": NAPPolicy,
     "rank-average": RankAveragePolicy,
     "own-law": OwnLawPolicy,
     "mup-rule": MupRulePolicy,
@@ -61,6 +66,9 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "oracle": OraclePolicy,
     "analyst": AnalystPolicy,
 }
+
+NETWORKS = {"metabo": METABO, "nap": NAP}
+"""Methods that come with a network of their own."""
 
 DEFAULT = (
     *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
@@ -117,7 +125,8 @@ def make_policy(name: str) -> Policy:
 
 
 def identity(name: str) -> dict[str, str]:
-    """What a method is beside its name and options: a checkpoint's files, an endpoint's server, a Python file.
+    """What a method is beside its name and options: a checkpoint's or network's files, an endpoint's server, a
+    Python file.
 
     Raises:
         CheckpointProblem: a checkpoint cannot be read. Also what `make_policy` raises.
@@ -127,8 +136,8 @@ def identity(name: str) -> dict[str, str]:
         return identity_of_own(name)
     if base in OPTIMISERS:
         return make_optimiser(name).identity()
-    if base == "metabo":
-        return identity_of_network()
+    if base in NETWORKS:
+        return {"network": sha256(NETWORKS[base].read_bytes()).hexdigest()}
     return make_model(name).identity() if base in MODELS else {}
 
 

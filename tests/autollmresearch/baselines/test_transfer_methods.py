@@ -14,7 +14,7 @@ from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.suite import Suite
 
 METHODS = (
-    *("bounding-box", "zero-shot", "quantile", "rush", "rgpe", "fsbo", "metabo"),
+    *("bounding-box", "zero-shot", "quantile", "rush", "rgpe", "fsbo", "metabo", "nap"),
     *("rank-average", "own-law", "mup-rule"),
 )
 Problems = Callable[..., Problem]

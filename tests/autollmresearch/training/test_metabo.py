@@ -10,18 +10,9 @@ import torch
 from autollmresearch.baselines import metabo as policy
 from autollmresearch.errors import InvalidRecipe
 from autollmresearch.training.curate import CurateSettings
+from autollmresearch.training.games import Games, advantages, problems, read_play_recipe
 from autollmresearch.training.landscapes import LandscapeSettings
-from autollmresearch.training.metabo import (
-    Games,
-    MetaBORecipe,
-    _advantages,
-    _play,
-    _scores,
-    learn,
-    metabo,
-    problems,
-    read_metabo_recipe,
-)
+from autollmresearch.training.metabo import MetaBORecipe, _play, _scores, learn, metabo
 
 
 @pytest.fixture
@@ -78,9 +69,9 @@ def test_play_never_repeats_a_row_and_never_takes_one_that_only_fills_up(games: 
 
 
 def test_advantages_are_discounted_and_centred_at_every_turn() -> None:
-    advantages = _advantages(np.array([[0.0, 1.0], [0.0, 0.0]]), 0.5)
-    assert advantages.sum(axis=0) == pytest.approx([0.0, 0.0])
-    assert advantages[0, 0] == pytest.approx(advantages[0, 1] / 2)
+    found = advantages(np.array([[0.0, 1.0], [0.0, 0.0]]), 0.5)
+    assert found.sum(axis=0) == pytest.approx([0.0, 0.0])
+    assert found[0, 0] == pytest.approx(found[0, 1] / 2)
 
 
 def test_a_recipe_with_a_wrong_key_or_value_is_refused(tmp_path: Path) -> None:
@@ -88,9 +79,9 @@ def test_a_recipe_with_a_wrong_key_or_value_is_refused(tmp_path: Path) -> None:
     for text, message in (("rows: 3", "rows is more than every budget"), ("step: 3", "did you mean 'steps'")):
         path.write_text(text)
         with pytest.raises(InvalidRecipe, match=message):
-            read_metabo_recipe(path)
+            read_play_recipe(MetaBORecipe, path)
 
 
 def test_the_recipe_of_the_repository_is_one() -> None:
-    recipe = read_metabo_recipe(Path(__file__).parents[3] / "recipes" / "baselines" / "metabo.yaml")
+    recipe = read_play_recipe(MetaBORecipe, Path(__file__).parents[3] / "recipes" / "baselines" / "metabo.yaml")
     assert recipe.curate.suites == ("micro", "steplaw", "hwgpt", "admire", "regmix")
