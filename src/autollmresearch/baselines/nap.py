@@ -58,7 +58,8 @@ class NAPPolicy:
         numbers = (prior.cheap, y, prior.covariance(x, x[told]), prior.covariance(x[told], x[told]))
         cheap, outcomes, cross, within = (torch.tensor(a, dtype=torch.float32)[None] for a in numbers)
         with torch.no_grad():
-            scores, _ = look(_shipped(), cheap, torch.tensor(told)[None], outcomes, cross, within, problem.budget)
+            rows, budget = torch.tensor(told)[None], problem.budget
+            scores, _ = look(_shipped(), cheap, rows, outcomes, cross, within, budget=budget)
         reason = f"highest learned score after {len(told)} trials"
         return Proposal(least_untried(state, -np.asarray(scores[0], dtype=np.float64)), reason)
 

@@ -47,7 +47,7 @@ def drawn(rng: np.random.Generator, width: int, layers: int) -> dict[str, Tensor
 
 
 def look(
-    network: Network, cheap: Tensor, told: Tensor, outcomes: Tensor, cross: Tensor, within: Tensor, budget: float
+    network: Network, cheap: Tensor, told: Tensor, outcomes: Tensor, cross: Tensor, within: Tensor, *, budget: float
 ) -> tuple[Tensor, Tensor]:
     """What it says of every configuration of a batch of problems that have had n trials each.
 
@@ -89,4 +89,5 @@ def _norm(x: Tensor) -> Tensor:
 
 def _split(x: Tensor) -> Tensor:
     """[batch, tokens, width] -> [batch, HEADS, tokens, width / HEADS]."""
-    return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+    batch, tokens, width = x.shape
+    return x.reshape(batch, tokens, HEADS, width // HEADS).transpose(1, 2)

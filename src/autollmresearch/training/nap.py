@@ -76,13 +76,13 @@ def learn(games: Games, recipe: NAPRecipe, *, progress: bool = False) -> tuple[d
         gains, before = torch.from_numpy(advantages(rewards, recipe.discount)), None
         legal = torch.stack([turn.legal for turn in turns], dim=1)
         for _ in range(recipe.passes):
-            said = [look(network, *turn.seen, budget) for turn in turns]
+            said = [look(network, *turn.seen, budget=budget) for turn in turns]
             scores = torch.stack([s for s, _ in said], dim=1)
             objective, taken = loss(scores, legal, chosen, before, gains, recipe)
             before = taken if before is None else before
             wrong = torch.stack([_surprise(o, buckets, t.legal) for (_, o), t in zip(said, turns, strict=True)]).mean()
             adam.zero_grad()
-            (objective + recipe.supervision * wrong).backward()
+            (objective + recipe.supervision * wrong).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(list(network.values()), 1.0)
             adam.step()
             schedule.step()
@@ -113,7 +113,7 @@ def _play(
         arrays = (told, _standardised(losses).astype(np.float32), cross, within)
         turn = Turn((cheap, *map(torch.from_numpy, arrays)), torch.from_numpy(free.copy()))
         with torch.no_grad():
-            scores = look(network, *turn.seen, budget)[0].numpy()
+            scores = look(network, *turn.seen, budget=budget)[0].numpy()
         taken = np.where(free, scores + rng.gumbel(size=scores.shape), -np.inf).argmax(axis=1)
         turns.append(turn)
         free[each, taken] = False

@@ -27,7 +27,7 @@ def test_on_sine_waves_it_beats_random_search_clearly(line: Callable[..., Experi
         for method, n in (("nap", 1), ("random", 30)):
             for episode in run_episodes(make_policy(method), [target] * n, [problem] * n, range(n)):
                 values = [t.outcome.value for t in episode.turns]
-                lost[method].append(target.regret(min(v for v in values if v is not None)))
+                lost[method].append(float(target.regret(min(v for v in values if v is not None))))
     assert np.mean(lost["nap"]) < 0.5 * np.mean(lost["random"])
 
 
@@ -48,15 +48,15 @@ def parts() -> Parts:
 def test_the_order_of_trials_and_the_other_configurations_do_not_matter(parts: Parts) -> None:
     network = drawn(np.random.default_rng(0), 16, 2)
     cheap, told, outcomes, cross, within = parts
-    scores, logits = look(network, *parts, 5)
+    scores, logits = look(network, *parts, budget=5)
     assert scores.shape == (2, 7)
     assert logits.shape == (2, 7, BUCKETS)
     turn = torch.tensor([2, 0, 1])
     moved = (cheap, told[:, turn], outcomes[:, turn], cross[:, :, turn], within[:, turn][:, :, turn])
-    assert torch.allclose(look(network, *moved, 5)[0], scores, atol=1e-5)
+    assert torch.allclose(look(network, *moved, budget=5)[0], scores, atol=1e-5)
     changed = cheap.clone()
     changed[:, 4] += 1.0  # told in neither
-    other = look(network, changed, *parts[1:], 5)[0]
+    other = look(network, changed, *parts[1:], budget=5)[0]
     assert torch.allclose(other[:, :4], scores[:, :4], atol=1e-5)
     assert not torch.allclose(other[:, 4], scores[:, 4], atol=1e-5)
 
@@ -64,7 +64,7 @@ def test_the_order_of_trials_and_the_other_configurations_do_not_matter(parts: P
 def test_it_needs_no_trial(parts: Parts) -> None:
     cheap, told, outcomes, cross, within = parts
     empty = (cheap, told[:, :0], outcomes[:, :0], cross[:, :, :0], within[:, :0, :0])
-    scores, _ = look(drawn(np.random.default_rng(0), 16, 2), *empty, 5)
+    scores, _ = look(drawn(np.random.default_rng(0), 16, 2), *empty, budget=5)
     assert torch.isfinite(scores).all()
 
 

@@ -42,7 +42,7 @@ def test_it_learns_to_lose_less_than_random_search_and_to_predict(games: Games, 
     assert np.mean(regrets[-5:]) < 0.7 * np.mean(regrets[:2])
     trained = {name: torch.tensor(w) for name, w in network.items()}
     turns, _, _, buckets = _play(games, trained, recipe, 3, np.random.default_rng(1))
-    wrong = float(_surprise(look(trained, *turns[2].seen, 3)[1], buckets, turns[2].legal))
+    wrong = float(_surprise(look(trained, *turns[2].seen, budget=3)[1], buckets, turns[2].legal))
     shares = torch.bincount(buckets[turns[2].legal]).double() / turns[2].legal.sum()
     assert wrong < float(-(shares * shares.clamp_min(1e-12).log()).sum())  # what the shares alone would say
 
