@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autollmresearch.baselines.metabo import prior_of
 from autollmresearch.baselines.pooling import clip_losses
-from autollmresearch.errors import InvalidRecipe
+from autollmresearch.errors import InvalidRecipe, StepProblem
 from autollmresearch.evidence.records import Problem
 from autollmresearch.training.curate import CurateSettings, open_sample, samples
 from autollmresearch.training.fields import build
@@ -140,7 +140,7 @@ class Games:
 
     @classmethod
     def of(cls, known: Iterable[tuple[Experiment, Problem]], recipe: PlayRecipe) -> Games:
-        """Those that have more rows than any episode has trials."""
+        """Those that have more rows than any episode has trials. Raises `StepProblem` if there is none."""
         rng = np.random.default_rng(recipe.seed)
         n = recipe.rows
         parts = []
@@ -161,6 +161,11 @@ class Games:
                     np.pad(losses, fill, constant_values=np.inf),
                     np.pad(np.minimum((losses - losses.min()) / span, 1.0), fill, constant_values=1.0),
                 )
+            )
+        if not parts:
+            raise StepProblem(
+                f"no problem has more than {max(recipe.budgets)} configurations, the most trials of an episode; name more "
+                "suites under curate.suites, draw more landscapes, or lower budgets"
             )
         return cls(*(np.stack(column) for column in zip(*parts, strict=True)))
 

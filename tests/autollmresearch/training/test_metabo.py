@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from autollmresearch.baselines import metabo as policy
-from autollmresearch.errors import InvalidRecipe
+from autollmresearch.errors import InvalidRecipe, LockedExperiment, StepProblem
 from autollmresearch.training.curate import CurateSettings
 from autollmresearch.training.games import Games, advantages, problems, read_play_recipe
 from autollmresearch.training.landscapes import LandscapeSettings
@@ -72,6 +72,19 @@ def test_advantages_are_discounted_and_centred_at_every_turn() -> None:
     found = advantages(np.array([[0.0, 1.0], [0.0, 0.0]]), 0.5)
     assert found.sum(axis=0) == pytest.approx([0.0, 0.0])
     assert found[0, 0] == pytest.approx(found[0, 1] / 2)
+
+
+def test_a_high_experiment_is_refused(recipe: MetaBORecipe, small_path: Path, tmp_path: Path) -> None:
+    curate = replace(recipe.curate, targets=(f"{small_path}/dense-1e08",))
+    with pytest.raises(LockedExperiment, match="dense-1e08 is a high-fidelity experiment"):
+        metabo(replace(recipe, curate=curate), tmp_path, progress=False)
+
+
+def test_problems_too_small_for_an_episode_are_left_out(recipe: MetaBORecipe) -> None:
+    known = list(problems(recipe))
+    long = replace(recipe, rows=200, budgets=(3, 150))
+    with pytest.raises(StepProblem, match="no problem has more than 150 configurations"):
+        Games.of(known, long)
 
 
 def test_a_recipe_with_a_wrong_key_or_value_is_refused(tmp_path: Path) -> None:
