@@ -164,8 +164,8 @@ class Games:
             )
         if not parts:
             raise StepProblem(
-                f"no problem has more than {max(recipe.budgets)} configurations, the most trials of an episode; name more "
-                "suites under curate.suites, draw more landscapes, or lower budgets"
+                f"no problem has more than {max(recipe.budgets)} configurations, the most trials of an episode; name "
+                "more suites under curate.suites, draw more landscapes, or lower budgets"
             )
         return cls(*(np.stack(column) for column in zip(*parts, strict=True)))
 
