@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
+from hashlib import sha256
 from inspect import signature
 from typing import Any
 
@@ -22,8 +23,13 @@ from autollmresearch.active.schedule import ScheduledPolicy
 from autollmresearch.baselines.botorch import BoTorchPolicy
 from autollmresearch.baselines.bounding_box import BoundingBoxPolicy
 from autollmresearch.baselines.copy import CopyPolicy
+from autollmresearch.baselines.fsbo import FSBOPolicy
 from autollmresearch.baselines.llm.named import OPTIMISERS, WHO, make_optimiser
+from autollmresearch.baselines.metabo import CHECKPOINT as METABO
+from autollmresearch.baselines.metabo import MetaBOPolicy
 from autollmresearch.baselines.mup_rule import MupRulePolicy
+from autollmresearch.baselines.nap import CHECKPOINT as NAP
+from autollmresearch.baselines.nap import NAPPolicy
 from autollmresearch.baselines.optuna_samplers import OptunaPolicy
 from autollmresearch.baselines.oracle import OraclePolicy
 from autollmresearch.baselines.own_law import OwnLawPolicy
@@ -63,6 +69,9 @@ METHODS: Mapping[str, Callable[..., Policy]] = {
     "quantile": QuantilePolicy,
     "rush": RushPolicy,
     "rgpe": RGPEPolicy,
+    "fsbo": FSBOPolicy,
+    "metabo": MetaBOPolicy,
+    "nap": NAPPolicy,
     "rank-average": RankAveragePolicy,
     "own-law": OwnLawPolicy,
     "mup-rule": MupRulePolicy,
@@ -80,6 +89,8 @@ ACTIVE: Mapping[str, Callable[..., ActivePolicy]] = {
     "mf-kg": partial(MultiFidelityPolicy, True),
 }
 """Methods that choose what to run themselves; they serve the protocol `active:B` alone."""
+NETWORKS = {"metabo": METABO, "nap": NAP}
+"""Methods that come with a network of their own."""
 
 DEFAULT = (
     *("random", "tpe", "tpe:startup=3", "gp", "gp:startup=3", "copy", "pooled-gp"),
@@ -90,7 +101,7 @@ DEFAULT = (
 ALL = (
     *DEFAULT,
     *("rank-average", "mup-rule", "own-law", "published-law", "published-law-deepseek", "oracle"),
-    *("bounding-box", "zero-shot", "quantile", "rush", "rgpe"),
+    *("bounding-box", "zero-shot", "quantile", "rush", "rgpe", "fsbo", "metabo", "nap"),
     *("tpe-independent:startup=3", "tpe:startup=3,warm=3", "gp:startup=3,warm=3", "cmaes"),
     *("skopt-gp:startup=3", "skopt-forest:startup=3", "smac", "botorch-logei"),
     *ACTIVE,
@@ -164,7 +175,8 @@ def make_active(name: str) -> ActivePolicy:
 
 
 def identity(name: str) -> dict[str, str]:
-    """What a method is beside its name and options: a checkpoint's files, an endpoint's server, a Python file.
+    """What a method is beside its name and options: a checkpoint's or network's files, an endpoint's server, a
+    Python file.
 
     Raises:
         CheckpointProblem: a checkpoint cannot be read. Also what `make_policy` raises.
@@ -174,6 +186,8 @@ def identity(name: str) -> dict[str, str]:
         return identity_of_own(name)
     if base in OPTIMISERS:
         return make_optimiser(name).identity()
+    if base in NETWORKS:
+        return {"network": sha256(NETWORKS[base].read_bytes()).hexdigest()}
     return make_model(name).identity() if base in MODELS else {}
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from autollmresearch.training import STEPS
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
 
+LEARNERS = ("metabo", "nap")
+"""Baselines that are trained."""
+
 EPILOG = """steps, in this order; each reads what the ones before it left in RUN and writes RUN/STEP:
   prior      learn from an expert on landscapes drawn at random       -> RUN/prior/checkpoint
   curate     pair medium experiments with low ones                    -> RUN/curate/samples.jsonl
@@ -17,6 +20,10 @@ EPILOG = """steps, in this order; each reads what the ones before it left in RUN
   distill    fine-tune on that                                        -> RUN/distill/checkpoint
   reinforce  multi-turn GRPO with the environment's reward            -> RUN/reinforce/checkpoint
   all        all of them
+
+of its own, with a recipe of its own:
+  metabo     the acquisition function of the method metabo             -> RUN/metabo/metabo.npz
+  nap        the transformer of the method nap                         -> RUN/nap/nap.npz
 
 High-fidelity experiments are locked: no step opens one.
 
@@ -38,7 +45,7 @@ def register(commands: Commands) -> None:
         description="Train a language model to choose configurations: all steps of the pipeline, or one.",
         epilog=EPILOG,
     )
-    p.add_argument("step", choices=(*STEPS, "all"), metavar="STEP", help="which step to run (see below)")
+    p.add_argument("step", choices=(*STEPS, "all", *LEARNERS), metavar="STEP", help="which step to run (see below)")
     p.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="YAML file with all settings")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="directory of this training run")
     add_progress(p)
@@ -52,6 +59,8 @@ def run_train(args: argparse.Namespace) -> int:
     from autollmresearch.training.recipe import read_recipe
     from autollmresearch.training.step import one_process, read_manifest
 
+    if args.step in LEARNERS:
+        return _train_method(args)
     recipe = read_recipe(args.recipe)
     list(samples(recipe.curate))  # what cannot be opened is said before hours of training, not after
     if args.step == "all":
@@ -68,6 +77,24 @@ def run_train(args: argparse.Namespace) -> int:
                 print(_line(manifest), flush=True)
     if first and args.format == "json":
         print_json({"run": str(args.out), "steps": done})
+    return 0
+
+
+def _train_method(args: argparse.Namespace) -> int:
+    from autollmresearch.training.games import read_play_recipe
+    from autollmresearch.training.metabo import MetaBORecipe, metabo
+    from autollmresearch.training.nap import NAPRecipe, nap
+    from autollmresearch.training.step import one_process
+
+    one_process(args.step)
+    if args.step == "metabo":
+        made = metabo(read_play_recipe(MetaBORecipe, args.recipe), args.out, progress=args.progress)
+    else:
+        made = nap(read_play_recipe(NAPRecipe, args.recipe), args.out, progress=args.progress)
+    if args.format == "json":
+        print_json({"run": str(args.out), "steps": [made]})
+    else:
+        print(_line(made), flush=True)
     return 0
 
 

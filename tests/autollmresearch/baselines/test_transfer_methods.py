@@ -13,7 +13,10 @@ from autollmresearch.policy import State
 from llmconfig_gym.experiment import Experiment
 from llmconfig_gym.suite import Suite
 
-METHODS = ("bounding-box", "zero-shot", "quantile", "rush", "rgpe", "rank-average", "own-law", "mup-rule")
+METHODS = (
+    *("bounding-box", "zero-shot", "quantile", "rush", "rgpe", "fsbo", "metabo", "nap"),
+    *("rank-average", "own-law", "mup-rule"),
+)
 Problems = Callable[..., Problem]
 
 
