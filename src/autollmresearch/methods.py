@@ -89,6 +89,7 @@ ACTIVE: Mapping[str, Callable[..., ActivePolicy]] = {
     "mf-kg": partial(MultiFidelityPolicy, True),
 }
 """Methods that choose what to run themselves; they serve the protocol `active:B` alone."""
+
 NETWORKS = {"metabo": METABO, "nap": NAP}
 """Methods that come with a network of their own."""
 
