@@ -24,7 +24,7 @@ from autollmresearch.benchmark.metrics import episode_metrics, recommendation_me
 from autollmresearch.benchmark.runner import read_manifest, read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.cli.main import main
-from autollmresearch.errors import BrokenPolicy, InvalidSettings, ResultsMismatch, UnknownMethod
+from autollmresearch.errors import BrokenPolicy, InvalidSettings, ResultsMismatch
 from autollmresearch.methods import METHODS, make_policy
 from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.experiment import Outcome
@@ -207,9 +207,11 @@ def test_an_active_run_goes_on_where_it_stopped_and_is_the_same_on_two_workers(
 
 
 def test_a_method_that_chooses_what_to_run_serves_no_other_protocol(active: BenchmarkSettings, tmp_path: Path) -> None:
-    with pytest.raises(UnknownMethod, match="'sha' chooses itself what to run, which only"):
-        run(replace(active, protocols=("active:1", "full")), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    frame = run(replace(active, protocols=("active:1", "full")), tmp_path / "out")
+    mine = frame[frame["method"] == "sha"].groupby("protocol")
+    assert set(mine.get_group("full")["outcome"]) == {"not applicable"}
+    assert "chooses itself what to run" in mine.get_group("full")["config"].iloc[0]
+    assert mine.get_group("active:1")["simple_regret"].notna().all()
 
 
 def test_an_unknown_noise_floor_is_null_in_the_results(
@@ -484,7 +486,14 @@ def test_kill_minus_9_at_any_moment_loses_no_row_and_changes_none(
     settings = BenchmarkSettings((str(small_path),), ("full", "metered:3"), methods, budget=12, seeds=4)
     same_rows(pd.read_parquet(killed / "results.parquet"), run(settings, tmp_path / "whole"))
     left = {p.name for p in killed.iterdir() if not p.name.startswith(("regret", "."))}
-    assert left == {"report.html", "report.md", "results.parquet", "settings.json"}
+    assert left == {
+        "ranks-full.png",
+        "ranks-metered-3.png",
+        "report.html",
+        "report.md",
+        "results.parquet",
+        "settings.json",
+    }
 
 
 def test_a_benchmark_that_failed_before_any_result_gives_way(settings: BenchmarkSettings, tmp_path: Path) -> None:
