@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from autollmresearch.benchmark.metrics import bootstrap_interval
 from autollmresearch.benchmark.report import Table, digits, signed
 from autollmresearch.benchmark.settings import BenchmarkSettings
-from autollmresearch.benchmark.summary import SHOWN_BUDGETS, cube
+from autollmresearch.benchmark.summary import cube, shown_budgets
 from llmconfig_gym.files import write_text
 from llmconfig_gym.parameter import FloatArray
 
@@ -153,7 +153,7 @@ def _estimate(groups: Sequence[FloatArray]) -> Estimate:
 def table(title: str, shown: Sequence[Section]) -> Table:
     """Sections one below the other."""
     trials = len(shown[0].lines[0].regret)
-    budgets = sorted({b for b in SHOWN_BUDGETS if b <= trials} | {trials})
+    budgets = shown_budgets(trials)
     paper = any(line.paper is not None for s in shown for line in s.lines)
     headers = (
         *("on", "agent", *(f"regret b={b}" for b in budgets), f"cumulative, b={trials}", f"more than the {WHOLE}"),

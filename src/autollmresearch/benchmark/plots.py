@@ -98,9 +98,14 @@ def rank_picture(standing: Standing) -> Figure:
     return figure
 
 
+def file_name(words: str) -> str:
+    """These words as a file's name: tasks and experiments may be called anything, and stay in their directory."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", words)
+
+
 def save_ranks(standing: Standing, directory: Path) -> Path:
     """Write a standing's ranks as PNG; returns the path."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", f"ranks-{standing.protocol}") + ".png"
+    name = file_name(f"ranks-{standing.protocol}") + ".png"
     with whole_file(directory / name) as temporary:
         rank_picture(standing).savefig(temporary, format="png", dpi=150)
     return directory / name
@@ -108,8 +113,7 @@ def save_ranks(standing: Standing, directory: Path) -> Path:
 
 def save_curves(group: Group, directory: Path) -> Path:
     """Write a group's regret curves as PNG; returns the path."""
-    words = f"regret-{group.suite}-{group.task}-{group.protocol}"  # a task may be called anything; it stays in here
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", words) + ".png"
+    name = file_name(f"regret-{group.suite}-{group.task}-{group.protocol}") + ".png"
     with whole_file(directory / name) as temporary:
         regret_curves(group).savefig(temporary, format="png", dpi=150)
     return directory / name

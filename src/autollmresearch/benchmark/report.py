@@ -1,19 +1,21 @@
-"""Report: `report.md`, `report.html` and regret curves, made from a benchmark's rows and settings alone."""
+"""Report: `report.md`, `report.html`, pictures and a page per experiment, from a benchmark's rows and settings."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.benchmark.plots import save_curves, save_ranks
+from autollmresearch.benchmark.plots import file_name, save_curves, save_ranks
 from autollmresearch.benchmark.runner import read_manifest
 from autollmresearch.benchmark.standing import Standing, standings
-from autollmresearch.benchmark.summary import Group, MethodSummary, summarize
+from autollmresearch.benchmark.summary import Group, MethodSummary, method_order, shown_budgets, summarize
 from llmconfig_gym.files import write_text
 
 if TYPE_CHECKING:
@@ -178,11 +180,18 @@ NOTES = (
 
 
 def write_report(out: Path, frame: pd.DataFrame) -> Path:
-    """Write `report.md`, `report.html` and the pictures into `out`; returns the HTML's path."""
+    """Write `report.md`, `report.html`, the pictures and `experiments/*.html` into `out`; returns the HTML's path."""
     manifest = read_manifest(out)
     sections = [*map(partial(_standing, out), standings(frame)), *map(partial(_group, out), summarize(frame))]
+    pages = {}
+    (out / "experiments").mkdir(exist_ok=True)
+    for number, (name, rows) in enumerate(frame.groupby("experiment", sort=False), start=1):
+        title = str(name)
+        pages[title] = f"experiments/{number}-{file_name(title)}.html"  # numbered: two names may give one file's
+        parts = [_experiment(str(protocol), part) for protocol, part in rows.groupby("protocol", sort=False)]
+        write_text(out / pages[title], _html(title, parts, manifest))
     write_text(out / "report.md", _markdown(sections, manifest))
-    write_text(out / "report.html", _html(sections, manifest))
+    write_text(out / "report.html", _html("Benchmark", sections, manifest, pages))
     return out / "report.html"
 
 
@@ -225,6 +234,32 @@ def _group(out: Path, group: Group) -> Section:
     return Section(group.title, _size(group), headline(group), (scales(group),), save_curves(group, out), alt)
 
 
+def _experiment(protocol: str, rows: pd.DataFrame) -> Section:
+    """One experiment under one protocol: what each method chose first, and what came of it."""
+    seeds, budget = rows["seed"].nunique(), int(rows["trial"].max())
+    shown = shown_budgets(budget)
+    cells = []
+    for method in method_order(list(rows["method"].unique())):
+        mine = rows[rows["method"] == method]
+        regret = mine.groupby("trial")["simple_regret"].mean()
+        total = float(mine.loc[mine["trial"] == budget, "cumulative_regret"].mean())
+        choice, count = Counter(mine.loc[mine["trial"] == 1, "config"]).most_common(1)[0]
+        served = not math.isnan(total)  # else the reason stands in place of a choice
+        cells.append(
+            (
+                method,
+                choice,
+                _share(count / seeds) if served else "not applicable",
+                *(digits(float(regret[b])) for b in shown),
+                f"{total:.2f}" if served else "-",
+            )
+        )
+    headers = ("method", "first choice", "of seeds", *(f"regret b={b}" for b in shown), "cumulative")
+    title = f"protocol {protocol}"
+    size = f"{seeds} seeds; shown is the most frequent first choice."
+    return Section(title, size, Table(title, headers, tuple(cells)))
+
+
 def _markdown(sections: list[Section], manifest: dict[str, Any]) -> str:
     parts = ["# Benchmark", _facts(manifest), *NOTES]
     for s in sections:
@@ -235,7 +270,7 @@ def _markdown(sections: list[Section], manifest: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _html(sections: list[Section], manifest: dict[str, Any]) -> str:
+def _html(title: str, sections: list[Section], manifest: dict[str, Any], pages: Mapping[str, str] | None = None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -244,7 +279,9 @@ def _html(sections: list[Section], manifest: dict[str, Any]) -> str:
     images = [base64.b64encode(s.picture.read_bytes()).decode() if s.picture else "" for s in sections]
     page = environment.get_template("report.html.jinja")
     return page.render(
+        title=title,
         sections=list(zip(sections, images, strict=True)),
+        pages=pages or {},
         notes=NOTES,
         facts=_facts(manifest),
         manifest=json.dumps(manifest, indent=1),

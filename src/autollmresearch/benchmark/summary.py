@@ -76,8 +76,8 @@ class Group:
 
     @property
     def shown(self) -> list[int]:
-        """The budgets worth a column: 1, 3, 5, 10 as far as there are, and the last."""
-        return sorted({b for b in SHOWN_BUDGETS if b <= self.budget} | {self.budget})
+        """The budgets worth a column."""
+        return shown_budgets(self.budget)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data: one entry per method, lists by trial."""
@@ -85,6 +85,11 @@ class Group:
             {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(m).items()} for m in self.methods
         ]
         return {**vars(self), "methods": methods}
+
+
+def shown_budgets(budget: int) -> list[int]:
+    """The budgets worth a column: 1, 3, 5, 10 as far as there are, and the last."""
+    return sorted({b for b in SHOWN_BUDGETS if b <= budget} | {budget})
 
 
 def method_order(names: Sequence[str]) -> list[str]:

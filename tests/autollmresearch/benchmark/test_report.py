@@ -129,7 +129,9 @@ def test_the_html_page_needs_no_other_file_and_runs_no_script(finished: Path) ->
     assert page.tags.count("img") == 4
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     sources = [value for name, value in page.attributes if name in ("src", "href")]
-    assert all(value and value.startswith(("data:image/png;base64,", "#")) for value in sources)
+    pages = [value for value in sources if value and value.startswith("experiments/")]
+    assert all(value and value.startswith(("data:image/png;base64,", "#", "experiments/")) for value in sources)
+    assert sorted(pages) == sorted(f"experiments/{p.name}" for p in (finished / "experiments").iterdir())
     assert not [name for name, _ in page.attributes if name.startswith("on")]
 
 
@@ -227,3 +229,28 @@ def test_tokens_and_cost_are_shown_where_there_are_any(frame_of: Frame) -> None:
 )
 def test_regrets_have_three_digits(value: float, text: str) -> None:
     assert digits(value) == text
+
+
+def test_each_experiment_has_a_page_of_what_was_chosen_first_and_what_came_of_it(finished: Path) -> None:
+    frame = pd.read_parquet(finished / "results.parquet")
+    pages = sorted((finished / "experiments").iterdir(), key=lambda p: int(p.name.split("-")[0]))
+    for path, (name, rows) in zip(pages, frame.groupby("experiment", sort=False), strict=True):
+        page = Page(path.read_text(encoding="utf-8"))
+        assert f"<h1>{name}</h1>" in path.read_text(encoding="utf-8")
+        shown = {row[0]: row[1:] for row in page.rows[1:]}
+        assert set(shown) == set(rows["method"])
+        copy = rows[rows["method"] == "copy"]
+        first, share, *regrets, total = shown["copy"]
+        assert first in set(copy.loc[copy["trial"] == 1, "config"])
+        assert share in ("50 %", "100 %"), "of two seeds"
+        by_trial = copy.groupby("trial")["simple_regret"].mean()
+        assert regrets == [digits(by_trial[1]), digits(by_trial[3])]
+        assert total == f"{copy.loc[copy['trial'] == 3, 'cumulative_regret'].mean():.2f}"
+
+
+def test_on_its_page_a_method_that_is_not_applicable_says_why(frame_of: Frame, place: Path) -> None:
+    refused = {"outcome": "not applicable", "config": "it has no width", "simple_regret": np.nan}
+    frame = pd.concat([frame_of({"copy": CUBE}), frame_of({"tpe": CUBE}).assign(**refused, cumulative_regret=np.nan)])
+    write_report(place, frame)
+    page = Page((place / "experiments" / "1-made-e0.html").read_text(encoding="utf-8"))
+    assert ["tpe", "it has no width", "not applicable", "-", "-", "-"] in page.rows

@@ -487,6 +487,7 @@ def test_kill_minus_9_at_any_moment_loses_no_row_and_changes_none(
     same_rows(pd.read_parquet(killed / "results.parquet"), run(settings, tmp_path / "whole"))
     left = {p.name for p in killed.iterdir() if not p.name.startswith(("regret", "."))}
     assert left == {
+        "experiments",
         "ranks-full.png",
         "ranks-metered-3.png",
         "report.html",

@@ -47,7 +47,14 @@ def test_a_benchmark_ends_in_a_table_and_the_path_of_its_report(
     assert out.splitlines()[-1] == f"report: {tmp_path / 'out' / 'report.html'}"
     written = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert written == [
-        *("regret-toy-pretraining-full.png", "report.html", "report.md", "results.parquet", "settings.json"),
+        *(
+            "experiments",
+            "regret-toy-pretraining-full.png",
+            "report.html",
+            "report.md",
+            "results.parquet",
+            "settings.json",
+        ),
     ]
     assert len(pd.read_parquet(tmp_path / "out" / "results.parquet")) == 2 * 2 * 2 * 3
 
@@ -145,11 +152,11 @@ def test_other_settings_in_the_same_place_are_one_line(
 ) -> None:
     main(arguments)
     capsys.readouterr()
-    before = {p: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     line = refused([*arguments, "--level", "medium"], capsys)
     assert "holds results of other settings, tables, models or another version" in line
     assert "choose another --out, or remove it to start over" in line
-    assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
 
 
 def test_a_place_that_cannot_be_written_to_is_one_line(
