@@ -68,7 +68,8 @@ def test_a_benchmark_cut_off_by_its_server_goes_on_where_it_stopped(
     server.script = [says(f"You are Bearer {key}.")]
     before = len(server.seen)
     typed(f"{command} --no-progress", capsys)
-    assert len(server.seen) == before + 4
+    late = 1  # the failed cell's other request, on its way when the first one failed, may be read only now
+    assert before + 4 <= len(server.seen) <= before + 4 + late
     frame = pd.read_parquet(place / "out" / "results.parquet")
     mine = frame[frame["method"] == "endpoint:m:4b,retries=0,read_price=2,write_price=4"]
     assert mine["read_tokens"].tolist() == [10] * 8
