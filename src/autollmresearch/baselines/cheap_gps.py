@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from autollmresearch.baselines.cheap_tables import CheapTable, cheap_tables
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.pooled_gp import regress
 from autollmresearch.baselines.pooling import subset
 from autollmresearch.evidence.records import Problem
@@ -52,19 +52,14 @@ def gp_prior(widths: int) -> Kernel:
 
 
 def standardised(losses: FloatArray) -> FloatArray:
-    """[n] zero mean and unit standard deviation; zeros where all are alike."""
-    if len(losses) == 0:
+    """[..., n] zero mean and unit standard deviation along the last axis; zeros where all are alike."""
+    if losses.shape[-1] == 0:
         return losses
-    sd = float(losses.std())
-    return np.asarray((losses - losses.mean()) / (sd if sd > 0 else 1.0))
+    sd = losses.std(axis=-1, keepdims=True)
+    return np.asarray((losses - losses.mean(axis=-1, keepdims=True)) / np.where(sd > 0, sd, 1.0))
 
 
+@per_problem
 def cheap_gps(problem: Problem) -> tuple[CheapGP, ...]:
     """One process per cheaper experiment, the nearest in fidelity first."""
-    if problem not in _fitted:
-        _fitted[problem] = tuple(CheapGP(table, problem) for table in cheap_tables(problem))
-    return _fitted[problem]
-
-
-_fitted: WeakKeyDictionary[Problem, tuple[CheapGP, ...]] = WeakKeyDictionary()
-"""Fits by problem: they depend on nothing else."""
+    return tuple(CheapGP(table, problem) for table in cheap_tables(problem))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from autollmresearch.baselines.copy import distance
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.pooling import clip_losses
 from autollmresearch.evidence.records import CheapRuns, Problem
 from llmconfig_gym.parameter import FloatArray
@@ -43,15 +43,10 @@ class CheapTable:
         return self.losses[rows], np.asarray(apart)
 
 
+@per_problem  # moving 15,000 configurations to another space takes a second
 def cheap_tables(problem: Problem) -> tuple[CheapTable, ...]:
     """All cheaper experiments, the nearest in fidelity first (see `copy`)."""
-    if problem not in _tables:
-        nearest = sorted(problem.cheaper, key=lambda runs: distance(runs.fidelity, problem.fidelity))
-        _tables[problem] = tuple(
-            CheapTable(runs, runs.encoded_in(problem.space), clip_losses(runs.losses, problem.clip)) for runs in nearest
-        )
-    return _tables[problem]
-
-
-_tables: WeakKeyDictionary[Problem, tuple[CheapTable, ...]] = WeakKeyDictionary()
-"""Tables by problem: they depend on nothing else, and moving 15,000 configurations to another space takes a second."""
+    nearest = sorted(problem.cheaper, key=lambda runs: distance(runs.fidelity, problem.fidelity))
+    return tuple(
+        CheapTable(runs, runs.encoded_in(problem.space), clip_losses(runs.losses, problem.clip)) for runs in nearest
+    )

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from autollmresearch.baselines.cheap_tables import cheap_tables
 from autollmresearch.baselines.choosing import least_untried, log_improvement
 from autollmresearch.baselines.deep_kernel import fine_tune, meta_train, posterior
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.pooling import clip_losses, subset
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
@@ -56,9 +56,7 @@ class FSBOPolicy:
         problem = state.problem
         if not problem.cheaper:
             return RandomPolicy().propose([state])[0]
-        if problem not in _trained:
-            _trained[problem] = _meta(problem)
-        weights, good = _trained[problem]
+        weights, good = _meta(problem)
         told, losses = state.told()
         if len(told) < self.startup:
             reached = good[:, told].max(axis=1, initial=-np.inf)
@@ -78,6 +76,7 @@ def goodness(losses: FloatArray) -> FloatArray:
     return np.ones(len(losses)) if span == 0 else np.asarray((worst - losses) / span)
 
 
+@per_problem
 def _meta(problem: Problem) -> tuple[Weights, FloatArray]:
     """The trained kernel, and how good it expects the pool to be on each cheaper experiment [experiments, pool]."""
     tasks = []
@@ -86,7 +85,3 @@ def _meta(problem: Problem) -> tuple[Weights, FloatArray]:
         tasks.append((table.x[rows], goodness(table.losses[rows])))
     weights = meta_train(tasks)
     return weights, np.stack([posterior(weights, x, y, problem.pool.encoded)[0] for x, y in tasks])
-
-
-_trained: WeakKeyDictionary[Problem, tuple[Weights, FloatArray]] = WeakKeyDictionary()
-"""Trained kernels by problem: they depend on nothing else."""

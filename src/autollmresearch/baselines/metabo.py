@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autollmresearch.baselines.cheap_gps import cheap_gps
+from autollmresearch.baselines.cheap_gps import cheap_gps, standardised
 from autollmresearch.baselines.choosing import least_untried
 from autollmresearch.baselines.pooling import clip_losses
 from autollmresearch.baselines.random import RandomPolicy
@@ -99,8 +99,7 @@ def features(
         budget: trials in all.
     """
     n = losses.shape[-1]
-    spread = losses.std(axis=-1, keepdims=True) if n else losses
-    y = (losses - losses.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1.0) if n else losses
+    y = standardised(losses)
     covariance = within + (np.asarray(noise)[..., None, None] + 1e-6) * np.eye(n)
     weights = np.linalg.solve(covariance, np.swapaxes(cross, -1, -2))  # [..., n, pool]
     mean = np.einsum("...np,...n->...p", weights, y) - (y.min(axis=-1, keepdims=True) if n else 0.0)

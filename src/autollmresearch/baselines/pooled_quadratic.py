@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.pooling import FidelityScale, clip_losses
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
@@ -37,9 +37,7 @@ class PooledQuadraticPolicy:
         problem = state.problem
         if not problem.cheaper:
             return RandomPolicy().propose([state])[0]
-        if problem not in _tables:
-            _tables[problem] = _table(problem)
-        pool, x, y = _tables[problem]
+        pool, x, y = _table(problem)
         told, losses = state.told()
         model = make_pipeline(PolynomialFeatures(2, include_bias=False), StandardScaler(), Ridge(RIDGE))
         model.fit(np.concatenate([pool[told], x]), np.concatenate([clip_losses(losses, problem.clip), y]))
@@ -51,6 +49,7 @@ class PooledQuadraticPolicy:
         return Proposal(problem.pool.config(best), f"least prediction of a quadratic regression over {count} outcomes")
 
 
+@per_problem  # moving 15,000 configurations to another space takes a second
 def _table(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Features of the pool and of the cheaper outcomes, and their losses."""
     scale = FidelityScale(problem)
@@ -59,7 +58,3 @@ def _table(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     fidelity = np.concatenate([scale.rows(runs.fidelity, len(runs.losses)) for runs in problem.cheaper])
     losses = np.concatenate([clip_losses(runs.losses, problem.clip) for runs in problem.cheaper])
     return pool, np.concatenate([encoded, fidelity], axis=1), losses
-
-
-_tables: WeakKeyDictionary[Problem, tuple[FloatArray, FloatArray, FloatArray]] = WeakKeyDictionary()
-"""Tables by problem: they depend on nothing else, and moving 15,000 configurations to another space takes a second."""

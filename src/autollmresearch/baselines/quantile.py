@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from autollmresearch.baselines.cheap_gps import gp_prior
 from autollmresearch.baselines.cheap_tables import cheap_tables
 from autollmresearch.baselines.choosing import least_untried, log_improvement
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.pooled_gp import regress
 from autollmresearch.baselines.pooling import clip_losses, subset
 from autollmresearch.baselines.random import RandomPolicy
@@ -56,9 +56,7 @@ class QuantilePolicy:
         problem = state.problem
         if not problem.cheaper:
             return RandomPolicy().propose([state])[0]
-        if problem not in _priors:
-            _priors[problem] = _prior(problem)
-        prior, spread = _priors[problem]
+        prior, spread = _prior(problem)
         told, losses = state.told()
         if len(told) == 0:
             return Proposal(least_untried(state, prior), "least expected quantile among cheaper experiments")
@@ -88,6 +86,7 @@ def normal_scores(losses: FloatArray) -> FloatArray:
     return np.asarray(norm.ppf(np.clip(rankdata(losses, method="max") / n, cut, 1 - cut)), dtype=np.float64)
 
 
+@per_problem
 def _prior(problem: Problem) -> tuple[FloatArray, float]:
     """[pool] the score that the cheaper experiments let expect, and by how much it is usually off."""
     import warnings
@@ -109,7 +108,3 @@ def _prior(problem: Problem) -> tuple[FloatArray, float]:
             held_out = cross_val_predict(network, x, y, cv=KFold(FOLDS, shuffle=True, random_state=0))
             spread = max(float(np.sqrt(np.square(y - held_out).mean())), 1e-2)
         return network.fit(x, y).predict(problem.pool.encoded), spread
-
-
-_priors: WeakKeyDictionary[Problem, tuple[FloatArray, float]] = WeakKeyDictionary()
-"""Priors by problem: they depend on nothing else."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from autollmresearch.baselines.cheap_tables import cheap_tables
 from autollmresearch.baselines.choosing import least_untried
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
@@ -32,12 +32,11 @@ class RankAveragePolicy:
         problem = state.problem
         if not problem.cheaper:
             return RandomPolicy().propose([state])[0]
-        if problem not in _places:
-            _places[problem] = _place(problem)
         count = len(problem.cheaper)
-        return Proposal(least_untried(state, _places[problem]), f"least mean rank over {count} cheaper experiments")
+        return Proposal(least_untried(state, _place(problem)), f"least mean rank over {count} cheaper experiments")
 
 
+@per_problem
 def _place(problem: Problem) -> FloatArray:
     """[pool] the place of every configuration, 0 the first."""
     from scipy.stats import rankdata
@@ -48,7 +47,3 @@ def _place(problem: Problem) -> FloatArray:
     places = np.empty(len(ranks))
     places[np.lexsort((apart.round(9), ranks.round(9)))] = np.arange(len(ranks))
     return places
-
-
-_places: WeakKeyDictionary[Problem, FloatArray] = WeakKeyDictionary()
-"""Places by problem: they depend on nothing else."""

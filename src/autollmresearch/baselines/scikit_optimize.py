@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from autollmresearch.baselines.cheap_gps import standardised
 from autollmresearch.policy import Proposal, State, nearest_untried
 from llmconfig_gym.errors import missing_extra
-from llmconfig_gym.parameter import FloatArray
 from llmconfig_gym.space import Space
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SkoptPolicy:
             )
             if len(rows):
                 told = [space.optuna_params(pool.config(int(row))) for row in rows]
-                optimizer.tell([[params[n] for n in names] for params in told], _standardised(losses).tolist())
+                optimizer.tell([[params[n] for n in names] for params in told], standardised(losses).tolist())
             point = [v.item() if isinstance(v, np.generic) else v for v in optimizer.ask()]
         config = space.from_optuna(dict(zip(names, point, strict=True)))
         return Proposal(nearest_untried(state, space.encode(config)), f"scikit-optimize's {self.model} optimizer")
@@ -90,8 +90,3 @@ def _dimensions(space: Space) -> list[Dimension]:
             Categorical([low]) if single else kind(low, high, prior="log-uniform" if distribution.log else "uniform")
         )
     return dimensions
-
-
-def _standardised(losses: FloatArray) -> FloatArray:
-    """Losses [n] with mean 0 and standard deviation 1, or all 0 where they are equal."""
-    return np.asarray((losses - losses.mean()) / (losses.std() or 1.0), dtype=np.float64)

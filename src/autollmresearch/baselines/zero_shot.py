@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from autollmresearch.baselines.cheap_gps import cheap_gps
 from autollmresearch.baselines.cheap_tables import SAME, cheap_tables
+from autollmresearch.baselines.per_problem import per_problem
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
@@ -35,13 +35,12 @@ class ZeroShotPolicy:
         problem, untried = state.problem, set(state.untried().tolist())
         if not problem.cheaper or not untried:
             return RandomPolicy().propose([state])[0]
-        if problem not in _losses:
-            _losses[problem] = pool_losses(problem)
-        place, row = next((i, row) for i, row in enumerate(greedy(_losses[problem]), start=1) if row in untried)
+        place, row = next((i, row) for i, row in enumerate(greedy(pool_losses(problem)), start=1) if row in untried)
         reason = f"number {place} of a list that does well on {len(problem.cheaper)} cheaper experiments"
         return Proposal(problem.pool.config(row), reason)
 
 
+@per_problem
 def pool_losses(problem: Problem) -> FloatArray:
     """[experiments, pool] the loss of every configuration in every cheaper experiment: 0 is its best, 1 its worst.
 
@@ -68,7 +67,3 @@ def greedy(losses: FloatArray) -> Iterator[int]:
         left[row] = False
         least = np.minimum(least, losses[:, row])
         yield row
-
-
-_losses: WeakKeyDictionary[Problem, FloatArray] = WeakKeyDictionary()
-"""Losses by problem: they depend on nothing else."""

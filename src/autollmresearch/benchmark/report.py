@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from llmconfig_gym.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    from jinja2 import Template
 
 
 @dataclass(frozen=True)
@@ -271,14 +272,8 @@ def _markdown(sections: list[Section], manifest: dict[str, Any]) -> str:
 
 
 def _html(title: str, sections: list[Section], manifest: dict[str, Any], pages: Mapping[str, str] | None = None) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("autollmresearch.benchmark"), autoescape=True, undefined=StrictUndefined
-    )
     images = [base64.b64encode(s.picture.read_bytes()).decode() if s.picture else "" for s in sections]
-    page = environment.get_template("report.html.jinja")
-    return page.render(
+    return _template().render(
         title=title,
         sections=list(zip(sections, images, strict=True)),
         pages=pages or {},
@@ -286,6 +281,17 @@ def _html(title: str, sections: list[Section], manifest: dict[str, Any], pages: 
         facts=_facts(manifest),
         manifest=json.dumps(manifest, indent=1),
     )
+
+
+@cache
+def _template() -> Template:
+    """Compiled once for all pages of a report."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("autollmresearch.benchmark"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("report.html.jinja")
 
 
 def _facts(manifest: dict[str, Any]) -> str:

@@ -89,7 +89,8 @@ def _standing(protocol: str, part: pd.DataFrame, names: list[str], missing: tupl
     groups = [g for _, g in part.groupby(["suite", "task"], sort=False)]
     regret = {m: [cube(g, m, "cumulative_regret")[..., -1] / g["trial"].nunique() for g in groups] for m in names}
     first = {m: [cube(g, m, "simple_regret")[..., 0] for g in groups] for m in names}
-    ranks, first_ranks = (average_ranks(np.stack([_by_experiment(v[m]) for m in names])) for v in (regret, first))
+    table, first_table = (np.stack([_by_experiment(v[m]) for m in names]) for v in (regret, first))
+    ranks, first_ranks = average_ranks(table), average_ranks(first_table)
     order = np.argsort(ranks, kind="stable")
     best = names[order[0]]
     places = []
@@ -110,7 +111,6 @@ def _standing(protocol: str, part: pd.DataFrame, names: list[str], missing: tupl
                 seconds=float(mine["seconds"].mean()),
             )
         )
-    table = np.stack([_by_experiment(regret[m]) for m in names])
     return Standing(protocol, table.shape[1], tuple(places), missing, *_tests(table))
 
 

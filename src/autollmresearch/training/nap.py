@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autollmresearch.baselines.cheap_gps import standardised
 from autollmresearch.baselines.nap_network import BUCKETS, HEADS, drawn, look
 from autollmresearch.training.games import Games, PlayRecipe, advantages, loss, train
 from llmconfig_gym.description import require
@@ -110,7 +111,7 @@ def _play(
         cross = np.take_along_axis(covariance, told[:, None, :], axis=2)
         within = np.take_along_axis(cross, told[:, :, None], axis=1)
         losses = np.take_along_axis(games.losses[g], told, axis=1)
-        arrays = (told, _standardised(losses).astype(np.float32), cross, within)
+        arrays = (told, standardised(losses).astype(np.float32), cross, within)
         turn = Turn((cheap, *map(torch.from_numpy, arrays)), torch.from_numpy(free.copy()))
         with torch.no_grad():
             scores = look(network, *turn.seen, budget=budget)[0].numpy()
@@ -122,14 +123,6 @@ def _play(
     rewards = -np.minimum.accumulate(np.take_along_axis(regrets, told, axis=1), axis=1)
     buckets = np.minimum((regrets * BUCKETS).astype(np.int64), BUCKETS - 1)
     return turns, torch.from_numpy(told), rewards, torch.from_numpy(buckets)
-
-
-def _standardised(losses: FloatArray) -> FloatArray:
-    """[batch, n] each row as `cheap_gps.standardised` has it."""
-    if losses.shape[1] == 0:
-        return losses
-    sd = losses.std(axis=1, keepdims=True)
-    return np.asarray((losses - losses.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1.0))
 
 
 def _surprise(outcomes: Tensor, buckets: Tensor, legal: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from autollmresearch.baselines.cheap_gps import standardised
 from autollmresearch.baselines.nap_network import look
 from autollmresearch.errors import InvalidRecipe
 from autollmresearch.training.curate import CurateSettings
 from autollmresearch.training.games import Games, problems, read_play_recipe
 from autollmresearch.training.landscapes import LandscapeSettings
-from autollmresearch.training.nap import NAPRecipe, _play, _standardised, _surprise, learn, nap
+from autollmresearch.training.nap import NAPRecipe, _play, _surprise, learn, nap
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_turn_shows_the_trials_before_it(games: Games, recipe: NAPRecipe) -> N
 
 
 def test_losses_are_standardised_row_by_row() -> None:
-    assert _standardised(np.array([[1.0, 3.0], [2.0, 2.0]])).tolist() == [[-1.0, 1.0], [0.0, 0.0]]
+    assert standardised(np.array([[1.0, 3.0], [2.0, 2.0]])).tolist() == [[-1.0, 1.0], [0.0, 0.0]]
 
 
 def test_recipes(tmp_path: Path) -> None:
