@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from autollmresearch.benchmark.protocols import Active, parse_protocol
 from autollmresearch.benchmark.report import digits, overall
 from autollmresearch.benchmark.runner import read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
@@ -36,6 +36,7 @@ COLUMNS = (
 SHOWN = (1, 3, 5)
 SHARE = 0.1
 """Of the kept seeds, how many are run again."""
+KEY = ["method", "task", "protocol"]
 LEAST = 0.01
 """A mean regret that moved by less has not moved: another machine's rounding may turn a tie."""
 
@@ -73,17 +74,20 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
     frame = frame.astype(dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), str))
     several = frame.groupby("suite")["task"].transform("nunique") > 1
     frame = frame.assign(group=frame["suite"].where(~several, frame["suite"] + ", " + frame["task"]))
-    groups, methods = list(dict.fromkeys(frame["group"])), method_order(list(frame["method"].unique()))
+    groups = list(dict.fromkeys(frame["group"]))
     for protocol, part in frame.groupby("protocol"):
+        methods = method_order(list(part["method"].unique()))
         regret = part.pivot_table(index=["method", "group"], columns="trial", values="simple_regret").map(digits)
         last = part[part["trial"] == part["trial"].max()]
         total = last.pivot_table(index=["method", "group"], values="cumulative_regret")["cumulative_regret"].map(digits)
+        active = isinstance(parse_protocol(protocol), Active)
+        unit = f"of {part['trial'].max()} parts of B" if active else "trials"
         for title, cells in (
             (
-                f"mean simple regret after {' / '.join(map(str, SHOWN))} trials",
+                f"mean simple regret after {' / '.join(map(str, SHOWN))} {unit}",
                 regret[list(SHOWN)].agg("/".join, axis=1),
             ),
-            (f"mean cumulative regret over {part['trial'].max()} trials", total),
+            (f"mean cumulative regret over {part['trial'].max()} {'parts of B' if active else 'trials'}", total),
         ):
             table = cells.unstack("group").reindex(index=methods, columns=groups).fillna("n/a")
             table.index = pd.Index([f"`{method}`" for method in methods], name="method")
@@ -96,30 +100,34 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
 def check(frame: pd.DataFrame, suite: str) -> int:
     """Run a tenth of the seeds on a suite again; 1 if a mean has moved."""
     kept = frame[frame["suite"] == suite].astype(dict.fromkeys(("method", "suite", "task", "protocol"), str))
-    seeds = max(1, round(SHARE * kept["seed"].nunique()))
-    settings = BenchmarkSettings(
-        suites=(suite,),
-        protocols=tuple(kept["protocol"].unique()),
-        methods=tuple(kept["method"].unique()),
-        budget=int(kept["trial"].max()),
-        seeds=seeds,
-    )
-    with tempfile.TemporaryDirectory() as out:
-        again = run_benchmark(settings, Path(out) / "out", workers=2, progress=sys.stderr.isatty())
-    key = ["method", "task", "protocol"]
-    last = kept[kept["trial"] == settings.budget]
-    before = last[last["seed"] < seeds].groupby(key)["cumulative_regret"].mean() / settings.budget
-    spread = last.groupby([*key, "seed"])["cumulative_regret"].mean().groupby(key).std() / settings.budget
-    now = again[again["trial"] == settings.budget].groupby(key)["cumulative_regret"].mean() / settings.budget
-    table = pd.DataFrame({"kept": before, "now": now, "allowed": np.maximum(spread.fillna(0), LEAST)}).dropna()
+    table = pd.concat([_again(part, suite, protocol) for protocol, part in kept.groupby("protocol")])
     moved = table[(table["kept"] - table["now"]).abs() > table["allowed"]]
     same = int((table["kept"] - table["now"]).abs().lt(1e-6).sum())
-    print(
-        f"{suite}, {seeds} of {kept['seed'].nunique()} seeds: {len(table)} means, {same} the same, {len(moved)} moved"
-    )
+    print(f"{suite}: {len(table)} means, {same} the same, {len(moved)} moved")
     if len(moved):
         print(moved.to_string(float_format=lambda v: f"{v:.4f}"))
     return int(len(moved) > 0)
+
+
+def _again(kept: pd.DataFrame, suite: str, protocol: str) -> pd.DataFrame:
+    """Per method and task: the kept mean over the first tenth of the seeds, today's, and how far they may differ."""
+    methods, budget = tuple(kept["method"].unique()), int(kept["trial"].max())
+    seeds = max(1, round(SHARE * kept["seed"].nunique()))
+    settings = BenchmarkSettings((suite,), (protocol,), methods, budget=budget, seeds=seeds)
+    with tempfile.TemporaryDirectory() as out:
+        rows = run_benchmark(settings, Path(out) / "out", workers=2, progress=sys.stderr.isatty())
+    last = kept[kept["trial"] == budget]
+    table = {
+        "kept": _mean(last[last["seed"] < seeds], budget),
+        "now": _mean(rows[rows["trial"] == budget], budget),
+        "allowed": _mean(last, budget, "seed").groupby(KEY).std().fillna(0.0).clip(lower=LEAST),
+    }
+    return pd.DataFrame(table).dropna()
+
+
+def _mean(rows: pd.DataFrame, budget: int, *also: str) -> pd.Series[float]:
+    """Regret per trial, by method, task and protocol."""
+    return rows.groupby([*KEY, *also])["cumulative_regret"].mean() / budget
 
 
 if __name__ == "__main__":
