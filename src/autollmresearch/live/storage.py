@@ -6,9 +6,11 @@ that cannot be opened.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StorageProblem
@@ -86,6 +88,32 @@ def storage_problems(url: str) -> Iterator[None]:
         ) from problem
     except SQLAlchemyError as problem:
         raise StorageProblem(_say(place, problem)) from problem
+
+
+@contextmanager
+def alone(url: str) -> Iterator[None]:
+    """One process at a time in this block, if the storage is a SQLite file.
+
+    Optuna looks whether a trial is finished and then writes. Where the database locks rows, that is one step; in SQLite
+    two processes can both look first. The lock is on the file's directory, and the kernel's: it goes with its process.
+    """
+    from sqlalchemy.engine import make_url
+
+    address = make_url(url)
+    try:
+        import fcntl
+    except ImportError:  # Windows: not guarded
+        yield
+        return
+    if address.get_backend_name() != "sqlite" or not address.database or address.database == ":memory:":
+        yield
+        return
+    descriptor = os.open(Path(address.database).absolute().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _check_sqlite(url: str, arguments: dict[str, Any]) -> None:

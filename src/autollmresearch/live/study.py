@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.live.spec import Spec, by_cost, runs_from_list, runs_to_list
-from autollmresearch.live.storage import open_storage, storage_problems
+from autollmresearch.live.storage import alone, open_storage, storage_problems
 from autollmresearch.live.trial import (
     CONFIG,
     DETAILS,
@@ -153,7 +153,7 @@ class LiveStudy:
     def _finish(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> LiveTrial:
         import optuna
 
-        with storage_problems(self.url):
+        with storage_problems(self.url), alone(self.url):
             trial = self.trial(number)
             if trial.status != "open":
                 had = f"has its value already ({trial.value})" if trial.status == "complete" else "was told as failed"

@@ -59,7 +59,7 @@ class MetricsFile(TrainerCallback):
         write_text(self.path, "".join(json.dumps(m) + "\n" for m in kept))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        if not state.is_world_process_zero or not logs:
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:  # a summary of this process alone
             return
         told = {k: v for k, v in logs.items() if k != "num_tokens"}  # counts from where a run went on
         line = {"step": state.global_step, **told, "seconds": round(time.monotonic() - self.started, 2)}

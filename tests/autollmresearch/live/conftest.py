@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, NoReturn
@@ -97,9 +98,17 @@ def missing() -> Callable[[str], NoReturn]:
     return _missing
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server of our own, with an empty database."""
+
+    url: str
+    restart: Callable[[], None]
+
+
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of our own, on a Unix socket, with an empty database; it is gone afterwards."""
+def postgres() -> Iterator[Postgres]:
+    """It is on a Unix socket, and gone afterwards. A restart drops its connections in the middle, like a crash."""
     found = shutil.which("initdb") or next(
         (str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None
     )
@@ -119,15 +128,31 @@ def postgres_url() -> Iterator[str]:
             done = subprocess.run(command, check=False, **(run_as | {"stdout": out}))
         assert done.returncode == 0, (home / "out.txt").read_text()
 
+    def start() -> None:
+        call(programs / "pg_ctl", "-D", data, "-w", "-l", home / "log.txt", "-o", settings, "start")
+
+    def stop() -> None:
+        call(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+
+    def restart() -> None:
+        stop()
+        start()
+
     try:
         call(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
-        call(programs / "pg_ctl", "-D", data, "-w", "-l", home / "log.txt", "-o", settings, "start")
+        start()
         try:
-            yield f"postgresql://postgres@/postgres?host={home}"
+            yield Postgres(f"postgresql://postgres@/postgres?host={home}", restart)
         finally:
-            call(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+            stop()
     finally:
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    """Its address."""
+    return postgres.url
 
 
 COLUMNS = ("run", "N", "tokens", "lr", "batch_size", "val_loss")

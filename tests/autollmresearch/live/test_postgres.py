@@ -15,6 +15,8 @@ from optuna.trial import TrialState
 from autollmresearch.errors import StorageProblem
 from autollmresearch.live import AutoLLMSampler, claims, open_storage
 from autollmresearch.live.notes import POLICY, REASONING
+from autollmresearch.live.runner import run_study
+from autollmresearch.live.settings import read_settings
 
 WORKERS = 8
 EACH = 4
@@ -85,3 +87,38 @@ def test_eight_workers_lose_and_double_no_trial(
 def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
     with pytest.raises(StorageProblem, match=r"^postgresql://me:\*\*\*@.*Connection refused[^\n]*$"):
         open_storage("postgresql://me:secret@127.0.0.1:1/studies")
+
+
+def test_a_server_that_crashes_in_the_middle_costs_no_trial(postgres: Any, lab: Any) -> None:
+    """It crashes once in each of five trials, while the command runs and the runner holds its connection."""
+    lab.extra("time.sleep(0.2)")
+    path = lab.write(storage=postgres.url, name="restarted", budget=3)
+    progress = Restarts(postgres.restart)
+    study = run_study(read_settings(path), progress)
+    assert progress.restarts == 5
+    again = run_study(read_settings(path), progress)
+    assert progress.restarts == 5
+    for trials in (study.trials(), again.trials()):
+        assert [(t.number, t.status) for t in trials] == [(0, "complete"), (1, "complete"), (2, "complete")]
+    assert len(lab.calls()) == 5
+
+
+class Restarts:
+    """Restarts the server once while each trial's command runs."""
+
+    def __init__(self, restart: Callable[[], None]) -> None:
+        self.restart = restart
+        self.during: set[str] = set()
+
+    @property
+    def restarts(self) -> int:
+        return len(self.during)
+
+    def line(self, text: str) -> None:
+        pass
+
+    def tick(self, text: str) -> None:
+        title = text.partition("]")[0]
+        if title not in self.during:
+            self.during.add(title)
+            self.restart()
