@@ -1,0 +1,146 @@
+"""A soak: `run` under load for a long time, with commands that fail, hang and lie; how much of it is lost.
+
+python benchmarks/soak.py --minutes 60 --rate 20                       # in SQLite files, one for each worker
+python benchmarks/soak.py --minutes 60 --storage postgresql://me@/db   # all workers in one database
+
+Each worker runs one study after the other, as `autollmresearch run` does, slowed down to its share of the rate. Of 20
+trials 14 print a loss, two exit with 1, one hangs until its timeout, one prints NaN, one prints nothing, and one is
+killed. Printed: trials per second; trials that are missing, that ran more than once, or that have another verdict
+than their command deserves; and the workers' memory after a tenth of the time and at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from autollmresearch.live.runner import run_study
+from autollmresearch.live.settings import read_settings
+
+COMMAND = """echo x >> calls.txt
+case $(($2 % 20)) in
+  3|11) exit 1 ;;
+  5) sleep 600 ;;
+  7) echo loss=nan ;;
+  13) : ;;
+  17) kill -9 $$ ;;
+  *) echo loss=$1 ;;
+esac
+"""
+REASONS = {3: "exit code 1", 11: "exit code 1", 5: "timeout", 7: "diverged", 13: "it printed no", 17: "out of memory"}
+"""What a trial's failure begins with, by its number modulo 20; the others are complete."""
+
+TRIALS = 60
+"""Of each study: it is done in seconds, so that many are begun and ended."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one worker saw; memory in MB."""
+
+    trials: int
+    missing: int
+    repeated: int
+    misjudged: int
+    first: float
+    last: float
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def line(self, text: str) -> None:
+        pass
+
+    def tick(self, text: str) -> None:
+        pass
+
+
+def main() -> int:
+    """Run the soak; 1 if anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=float, default=20, help="trials per second, of all workers together")
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--storage", help="default: a SQLite file for each worker")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as out, multiprocessing.get_context("spawn").Pool(args.workers) as pool:
+        begun = time.monotonic()
+        share = args.storage, args.minutes * 60, args.rate / args.workers
+        reports = pool.starmap(work, [(Path(out) / str(k), *share) for k in range(args.workers)], chunksize=1)
+        seconds = time.monotonic() - begun
+    trials, missing, repeated, misjudged = (
+        sum(getattr(r, name) for r in reports) for name in ("trials", "missing", "repeated", "misjudged")
+    )
+    kind, per_second = (args.storage or "sqlite").partition(":")[0], trials / seconds
+    print(f"{kind}, {args.workers} workers: {trials:,} trials in {seconds / 60:.1f} min, {per_second:.1f} per second")
+    print(f"missing {missing}, run more than once {repeated}, misjudged {misjudged}")
+    first, last = (sum(getattr(r, name) for r in reports) / len(reports) for name in ("first", "last"))
+    print(f"memory of a worker: {first:.0f} MB after a tenth of the time, {last:.0f} MB at the end")
+    return int(missing + repeated + misjudged > 0)
+
+
+def work(place: Path, storage: str | None, seconds: float, rate: float) -> Report:
+    """One worker: studies one after the other until the time is over."""
+    place.mkdir()
+    (place / "trial.sh").write_text(COMMAND)
+    counts = dict.fromkeys(("trials", "missing", "repeated", "misjudged"), 0)
+    begun, memory = time.monotonic(), 0.0
+    pace = Pace(rate)
+    while time.monotonic() < begun + seconds:
+        number = counts["trials"] // TRIALS
+        directory = place / f"study{number}"
+        settings = {
+            "name": f"soak-{place.name}-{number}",
+            "command": ["sh", "{here}/trial.sh", "{lr}", "{trial}"],
+            "timeout": 1,
+            "metric": {"name": "loss", "direction": "minimize"},
+            "parameters": [{"kind": "real", "name": "lr", "low": 1e-4, "high": 1.0, "log": True}],
+            "target": {"N": 1},
+            "budget": TRIALS,
+            "policy": "random",
+            "directory": str(directory),
+            "storage": storage or f"sqlite:///{place}/soak.db",
+        }
+        (place / "study.yaml").write_text(json.dumps(settings))  # JSON is YAML
+        study = run_study(read_settings(place / "study.yaml"), pace)
+        trials = study.trials()
+        counts["trials"] += TRIALS
+        counts["missing"] += len({*range(TRIALS)} - {t.number for t in trials})
+        for trial in trials:
+            verdict, calls = trial.failure or "complete", directory / f"trials/target-{trial.number:04d}/calls.txt"
+            counts["misjudged"] += not verdict.startswith(REASONS.get(trial.number % 20, "complete"))
+            counts["repeated"] += len(calls.read_text().split()) != 1
+        shutil.rmtree(directory)
+        if time.monotonic() < begun + seconds / 10 or not memory:
+            memory = resident()
+    return Report(**counts, first=memory, last=resident())
+
+
+class Pace(Silent):
+    """Holds a worker back, where a trial's first line is told, to so many trials a second."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.begun, self.trials = rate, time.monotonic(), 0
+
+    def line(self, text: str) -> None:
+        if "lr " in text:
+            self.trials += 1
+            time.sleep(max(0.0, self.begun + self.trials / self.rate - time.monotonic()))
+
+
+def resident() -> float:
+    """This process's memory now, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())
