@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.cli.study_commands import DEFAULT_STORAGE, add_decode, add_storage, expected_text
+from autollmresearch.cli.study_commands import add_decode, add_storage, expected_text
+from autollmresearch.live.reach import DEFAULT_STORAGE
 from llmconfig_gym.cli.common import Commands, add_format, print_json
 from llmconfig_gym.text import value_text
 
