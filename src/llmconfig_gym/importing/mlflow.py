@@ -37,12 +37,12 @@ def read_sqlite(source: Source) -> Runs:
                 runs[uuid]["config"][key] = value
         for uuid, key, value, nan in database.execute("SELECT run_uuid, key, value, is_nan FROM latest_metrics"):
             if uuid in runs:
-                runs[uuid]["summary"][key] = math.nan if nan else _number(value)
+                runs[uuid]["summary"][key] = math.nan if nan else _unbounded(value)
     return Runs(list(runs.values()))
 
 
-def _number(value: float) -> float:
-    return math.copysign(math.inf, value) if abs(value) > _LARGEST else value
+def _unbounded(value: object) -> object:
+    return math.copysign(math.inf, value) if isinstance(value, float) and abs(value) > _LARGEST else value
 
 
 def is_file_store(path: Path) -> bool:
@@ -58,18 +58,18 @@ def read_file_store(source: Source) -> Runs:
         meta = _meta(_inside(root, file))
         runs = sorted(file.parent.glob("*/meta.yaml"))
         if "experiment_id" in meta and meta.get("lifecycle_stage") == "active" and runs:
-            folders.setdefault(str(meta.get("name")), []).extend(runs)
+            folders.setdefault(_text(meta.get("name")), []).extend(runs)
     records = []
     for name in source.choose("experiment", sorted(folders)):
         for file in folders[name]:
             meta = _meta(_inside(root, file))
             if "run_id" not in meta or meta.get("lifecycle_stage") != "active":
                 continue
-            state = _STATES.get(meta.get("status", 0), "unknown")
+            state = _STATES.get(_whole(meta.get("status")), "unknown")
             config = dict(_texts(root, file.parent / "params", str))
             summary = dict(_texts(root, file.parent / "metrics", _last))
-            run = {"run": meta.get("run_name"), "experiment": name, "state": state}
-            records.append((meta.get("start_time", 0), {**run, "config": config, "summary": summary}))
+            run = {"run": _text(meta.get("run_name")), "experiment": name, "state": state}
+            records.append((_whole(meta.get("start_time")), {**run, "config": config, "summary": summary}))
     return Runs([record for _, record in sorted(records, key=lambda r: r[0])])
 
 
@@ -81,6 +81,14 @@ def _meta(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _texts(root: Path, folder: Path, parse: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:

@@ -60,7 +60,11 @@ def read_storage(source: Source) -> Runs:
         raise missing_extra("psycopg", "postgres", "a storage on PostgreSQL") from None
     except Exception as problem:  # of SQLAlchemy, of its driver or of Optuna (another version)
         raise _unreadable(source, problem) from None
-    return _read(source, storage)
+    try:
+        return _read(source, storage)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _read(source: Source, storage: BaseStorage) -> Runs:

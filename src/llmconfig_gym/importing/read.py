@@ -98,6 +98,8 @@ def read_table(source: Path | Source) -> Table:
         ".pq": _read_parquet,
     }
     if not path.is_file():
+        if (path / "suite.json").is_file():
+            raise ImportProblem(f"{path} is a suite already; say its path where a suite is asked for")
         what = "is a directory" if path.is_dir() else "does not exist"
         raise ImportProblem(f"{path} {what}; expected a file of runs (.csv, .tsv, .json, .jsonl or .parquet)")
     reader = readers.get(path.suffix.lower())

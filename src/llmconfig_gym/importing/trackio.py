@@ -40,7 +40,7 @@ def is_parquet(path: Path) -> bool:
 def read_parquet(source: Source) -> Runs:
     """The runs of a project's export. Raises `ImportProblem`."""
     path = source.path
-    steps = sorted(_rows(path), key=lambda row: (row["step"], row.get("id") or 0))
+    steps = sorted(_rows(path), key=lambda row: row["step"] if isinstance(row["step"], int) else 0)
     return _runs(
         [(_key(row), row["run_name"], _without_own(row)) for row in _rows(_configs(path))],
         ((_key(row), _without_own(row)) for row in steps),
@@ -96,7 +96,7 @@ def _without_own(row: Mapping[str, Any]) -> dict[str, Any]:
 def _json(path: Path, text: str | bytes) -> dict[str, Any]:
     try:
         value = loads(text.decode() if isinstance(text, bytes) else text)
-    except (ValueError, AttributeError):
+    except (ValueError, TypeError):
         value = None
     if not isinstance(value, dict):
         raise ImportProblem(f"{path.name} holds a row that is no JSON object where trackio writes one")

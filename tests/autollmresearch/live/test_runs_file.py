@@ -209,7 +209,7 @@ def test_units_that_nobody_knows(write_runs: Write, sweep: Rows) -> None:
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv does not exist"),
-        ("runs.xlsx", "x", "runs.xlsx ends in '.xlsx'; expected .csv, .tsv, .jsonl or .parquet"),
+        ("runs.xlsx", "x", "runs.xlsx ends in '.xlsx'; expected .csv, .tsv, .json, .jsonl or .parquet"),
         ("runs.csv", "", "runs.csv is empty"),
         ("runs.csv", "N,lr,val_loss\n", "runs.csv holds no run"),
     ],

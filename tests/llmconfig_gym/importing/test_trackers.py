@@ -124,6 +124,7 @@ def test_links_out_of_a_folder_of_runs_are_refused(tracked: Path, tmp_path: Path
         ("journal.log", "cannot be read as Optuna's storage"),
         ("wandb", "only W&B reads"),
         ("empty", "is a directory"),
+        ("suite", "is a suite already"),
         ("none.db", "does not exist"),
         ("https://tracking.example.org", "not fetched"),
         ("mysql://user:secret@host/db#big", "big: mysql storages are not read"),
@@ -143,11 +144,58 @@ def test_what_cannot_be_read_is_said_in_one_line(
     Path("wandb/offline-run-1").mkdir(parents=True)
     Path("wandb/offline-run-1/run-1.wandb").touch()
     Path("empty").mkdir()
+    Path("suite").mkdir()
+    Path("suite/suite.json").touch()
     assert main(["import", what, "--name", "t", "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert "secret" not in error
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("trackio/cheap.db", "UPDATE configs SET config = 7"),
+        ("trackio/cheap.db", "UPDATE configs SET config = '[1]'"),
+        ("trackio/cheap.db", "UPDATE metrics SET metrics = X'ff'"),
+        ("trackio/cheap.db", "ALTER TABLE metrics RENAME COLUMN step TO s"),
+        ("mlflow.db", "UPDATE latest_metrics SET value = 'a lot'"),
+        ("mlflow.db", "UPDATE params SET value = X'ff'"),
+        ("mlflow.db", "UPDATE runs SET name = NULL, start_time = 'x'"),
+        ("mlflow.db", "ALTER TABLE params RENAME COLUMN value TO v"),
+    ],
+)
+def test_odd_content_is_used_or_refused_in_one_line(
+    tracked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, change: str
+) -> None:
+    path = tmp_path / "odd.db"
+    path.write_bytes((tracked / file).read_bytes())
+    with sqlite3.connect(path) as database:
+        database.execute(change)
+    code = main(["import", f"{path}#cheap" if "mlflow" in file else str(path), "--name", "t", "--dry-run"])
+    error = capsys.readouterr().err
+    if "runs SET" in change:
+        assert (code, error) == (0, "\ndry run: nothing was written\n")
+    else:
+        assert (code, error.count("\n")) == (2, 1)
+
+
+def test_an_odd_folder_of_mlflow_is_used_or_refused(tracked: Path) -> None:
+    with zipfile.ZipFile(TRACKED) as file:
+        root = tracked / "odd"
+        file.extractall(root)
+    for meta in (root / "mlruns").glob("*/*/meta.yaml"):
+        text = (
+            meta.read_text(encoding="utf-8")
+            .replace("status: 3", "status: [3]")
+            .replace("start_time: ", "start_time: x")
+        )
+        meta.write_text(text, encoding="utf-8")
+    assert set(read_table(Source.of(f"{root}/mlruns#cheap")).cells("state")) == {"failed", "unknown"}
+    next((root / "mlruns").glob("*/*/metrics/eval/loss")).write_text("later", encoding="utf-8")
+    with pytest.raises(ImportProblem, match="cannot be read as MLflow writes it"):
+        read_table(Source.of(f"{root}/mlruns#cheap,other"))
 
 
 def fill(storage: str | optuna.storages.BaseStorage, name: str, size: int, *, direction: str = "minimize") -> None:
