@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,8 +145,11 @@ class Suite:
         chosen = [s for s in self.summaries if s.family == target.family and s.level in below]
         return [self.experiment(s.id) for s in sorted(chosen, key=lambda s: s.fidelity.cost)]
 
-    def save(self, root: Path, *, replace: bool = False) -> None:
+    def save(self, root: Path, *, replace: bool = False, also: Callable[[Path], None] | None = None) -> None:
         """Write the suite to a directory, whole or not at all.
+
+        Args:
+            also: writes further files into the directory before it takes its place.
 
         Raises:
             SuiteFormatError: something is there already, and either `replace` is False or it is no suite.
@@ -166,6 +169,8 @@ class Suite:
                 entries.append(_entry(e))
             index = {"format": FORMAT, "name": self.name, "card": asdict(self.card), "experiments": entries}
             write_text(temporary / "suite.json", json.dumps(index, indent=1) + "\n")
+            if also is not None:
+                also(temporary)
 
     @classmethod
     def load(cls, root: Path) -> Suite:
@@ -174,6 +179,7 @@ class Suite:
         Raises:
             SuiteFormatError: there is no suite, or it is damaged or of another format.
         """
+        _check_inside(root, root / "suite.json")
         try:
             index = json.loads((root / "suite.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -203,6 +209,7 @@ class Suite:
 
         assert self.root is not None
         path = _table_path(self.root, summary.id)
+        _check_inside(self.root, path)
         try:
             with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
                 table = file.read()
@@ -244,6 +251,18 @@ def _check_id(id_: str, suite: str) -> None:
     if prefix != suite or not _SAFE.fullmatch(prefix) or not _SAFE.fullmatch(name):
         raise SuiteFormatError(
             f"{id_!r} is not an experiment id of suite {suite!r}; expected {suite}/NAME in letters, digits and . _ + -"
+        )
+
+
+def _check_inside(root: Path, path: Path) -> None:
+    """A suite may come from anywhere: refuse files of it that are links to files elsewhere."""
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link that leads to itself
+        inside = False
+    if not inside:
+        raise SuiteFormatError(
+            f"{path} is a link that leads out of the suite; put the file itself there (from a hub: use its local_dir)"
         )
 
 

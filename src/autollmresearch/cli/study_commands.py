@@ -8,15 +8,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autollmresearch.live.reach import DEFAULT_STORAGE, reach_study
 from llmconfig_gym.cli.common import Commands, add_format, print_json, print_table
 from llmconfig_gym.text import number, value_text
 
 if TYPE_CHECKING:
     from autollmresearch.live.spec import Spec
     from autollmresearch.live.study import LiveStudy
-
-DEFAULT_STORAGE = "sqlite:///autollmresearch.db"
-"""Where studies are kept unless a user says otherwise: a file in the current directory."""
 
 _WIDEST = 60
 """Characters of a failure's reason in a table."""
@@ -68,13 +66,7 @@ def add_decode(p: argparse.ArgumentParser) -> None:
 
 def _open(args: argparse.Namespace) -> LiveStudy:
     """The study that is meant: by name, or by the directory in which it is run."""
-    from autollmresearch.live.settings import SETTINGS, read_saved
-    from autollmresearch.live.study import load_study
-
-    if args.storage is None and (Path(args.study) / SETTINGS).is_file():
-        saved = read_saved(Path(args.study))
-        return load_study(saved["name"], saved["storage"])
-    return load_study(args.study, args.storage or DEFAULT_STORAGE)
+    return reach_study(args.study, args.storage)
 
 
 def run_tell(args: argparse.Namespace) -> int:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.cli.study_commands import DEFAULT_STORAGE, add_decode, add_storage, expected_text
+from autollmresearch.cli.study_commands import add_decode, add_storage, expected_text
+from autollmresearch.live.reach import DEFAULT_STORAGE
 from llmconfig_gym.cli.common import Commands, add_format, print_json
 from llmconfig_gym.text import value_text
 
@@ -40,9 +41,8 @@ def register(commands: Commands) -> None:
         description="Propose the configuration of the next expensive run from cheaper runs.",
         epilog=SUGGEST_EXAMPLES,
     )
-    p.add_argument(
-        "--from", dest="source", type=Path, metavar="FILE", help="cheaper runs: .csv, .tsv, .jsonl, .parquet"
-    )
+    kinds = ".csv, .tsv, .json, .jsonl, .parquet, or what MLflow, trackio or Optuna keep"
+    p.add_argument("--from", dest="source", metavar="RUNS", help=f"cheaper runs: {kinds}")
     p.add_argument("--target", metavar="N=7B,tokens=20B", help="at which scale the expensive run will be made")
     p.add_argument("--space", type=Path, metavar="YAML", help="what may be chosen (default: the range of the runs)")
     p.add_argument("--budget", type=int, metavar="T", help="how many expensive runs you can afford (3)")
@@ -65,11 +65,11 @@ def run_suggest(args: argparse.Namespace) -> int:
     from autollmresearch.live.ask import Question, make_spec
     from autollmresearch.live.propose import propose
     from autollmresearch.policies.named import decoding, default_policy
+    from llmconfig_gym.importing.source import Source
 
     policy = decoding(args.policy or default_policy(), args.decode) if args.decode else args.policy
-    question = Question(
-        args.source, args.target, args.space, args.metric, args.direction, args.budget, policy, args.seed
-    )
+    source = None if args.source is None else Source.of(args.source)
+    question = Question(source, args.target, args.space, args.metric, args.direction, args.budget, policy, args.seed)
     if args.study is not None and not args.study.strip():
         raise InvalidSettings("--study needs a name, such as --study big")
     if args.study is not None:

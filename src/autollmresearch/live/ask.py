@@ -16,6 +16,7 @@ from llmconfig_gym.description import parse_space, read_yaml
 from llmconfig_gym.errors import GymError, InvalidDescription
 from llmconfig_gym.experiment import Direction, Metric
 from llmconfig_gym.importing.names import direction_of
+from llmconfig_gym.importing.source import Source
 from llmconfig_gym.space import Space
 
 DEFAULT_BUDGET = 3
@@ -27,13 +28,13 @@ class Question:
     """What a user typed; None where nothing was.
 
     Attributes:
-        source: the file of cheaper runs.
+        source: where the cheaper runs are.
         target: as `parse_target` reads it.
         space: a YAML file with `parameters`.
         metric, direction, budget, policy, seed: see `Spec`.
     """
 
-    source: Path | None = None
+    source: Path | Source | None = None
     target: str | None = None
     space: Path | None = None
     metric: str | None = None

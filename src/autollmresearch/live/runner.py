@@ -34,6 +34,7 @@ from autollmresearch.policies.named import fallback
 from autollmresearch.policy import Proposal
 from llmconfig_gym.experiment import Fidelity
 from llmconfig_gym.files import only_one, write_text
+from llmconfig_gym.importing.source import Source
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config
 
@@ -137,7 +138,8 @@ def _target_spec(settings: RunSettings, progress: Progress) -> Spec:
     clip, task = None, settings.task
     for file in settings.evidence:
         metric, direction = settings.metric.name, settings.metric.direction
-        found = read_evidence(Path(file), settings.target.values, settings.space, metric=metric, direction=direction)
+        source = Source.of(file)
+        found = read_evidence(source, settings.target.values, settings.space, metric=metric, direction=direction)
         for note in found.notes:
             progress.line(f"note: {note}")
         cheaper += [_at_target_scale(r, settings.target) for r in found.cheaper]
@@ -152,7 +154,7 @@ def _target_spec(settings: RunSettings, progress: Progress) -> Spec:
         seed=settings.seed,
         cheaper=by_cost(cheaper),
         clip=clip,
-        source=", ".join(Path(f).name for f in settings.evidence),
+        source=", ".join(Source.of(f).name for f in settings.evidence),
     )
 
 

@@ -23,10 +23,11 @@ from llmconfig_gym.errors import ImportProblem, unknown_name
 from llmconfig_gym.experiment import Direction, Experiment, Fidelity, Metric
 from llmconfig_gym.importing.build import build_suite
 from llmconfig_gym.importing.columns import Column, read_columns
-from llmconfig_gym.importing.guess import guess_roles
+from llmconfig_gym.importing.guess import guess_roles, with_objective
 from llmconfig_gym.importing.names import direction_of, metric_rank
 from llmconfig_gym.importing.read import Table, read_table
 from llmconfig_gym.importing.roles import Cost, Overrides, find_column
+from llmconfig_gym.importing.source import Source
 from llmconfig_gym.parameter import Parameter, Simplex
 from llmconfig_gym.space import Space
 from llmconfig_gym.text import number
@@ -64,16 +65,17 @@ class Evidence:
 
 
 def read_evidence(
-    path: Path,
+    source: Path | Source,
     target: Scale,
     space: Space | None = None,
     *,
     metric: str | None = None,
     direction: Direction | None = None,
 ) -> Evidence:
-    """What a file of runs says towards a target.
+    """What cheaper runs say towards a target.
 
     Args:
+        source: a file of runs, or what a tracker keeps of them.
         target: at which scale the expensive run will be made.
         space: what may be chosen; None for the range of the file's own runs.
         metric: the column that is optimised; None to guess.
@@ -83,8 +85,13 @@ def read_evidence(
         EvidenceProblem, InvalidTarget: a column is missing, or nothing can be learned.
         ImportProblem: the file cannot be read.
     """
-    table = read_table(path)
-    where, columns = path.name, read_columns(table)
+    table = read_table(source)
+    where, columns = table.path.name, read_columns(table)
+    try:
+        objective = with_objective(table, Overrides(metric=metric, direction=direction))
+    except ImportProblem as problem:
+        raise EvidenceProblem(str(problem)) from None
+    metric, direction = objective.metric, objective.direction
     scale = target_columns(target, columns, where)
     settings = {} if space is None else _setting_columns(space, columns, where)
     metric = _metric_column(metric, columns, where)

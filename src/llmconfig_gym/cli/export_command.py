@@ -1,4 +1,5 @@
-"""`export`: an experiment's or a suite's table as CSV, Parquet or JSON lines, readable again by `import`."""
+"""`export`: an experiment's or a suite's table as CSV, Parquet or JSON lines, readable again by `import`; a suite as a
+Hugging Face dataset, which is a suite still."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ from llmconfig_gym.parameter import Simplex
 if TYPE_CHECKING:
     import pandas as pd
 
+EXAMPLES = """examples:
+  llmconfig-gym export micro --out micro.csv
+  llmconfig-gym export micro --to hf --out micro-dataset
+"""
 WRITERS = (".csv", ".parquet", ".jsonl")
 
 
@@ -26,18 +31,21 @@ def register(commands: Commands) -> None:
     """Add the command."""
     p = commands.add_parser(
         "export",
-        help="write a table as CSV, Parquet or JSONL",
+        help="write a table as CSV, Parquet or JSONL, or a suite as a Hugging Face dataset",
         description="Write the table of an experiment, or of all experiments of a suite with their fidelities.",
-        epilog="examples:\n  llmconfig-gym export micro --out micro.csv\n",
+        epilog=EXAMPLES,
     )
     p.add_argument("name", metavar="EXPERIMENT|SUITE", help="an id from `list`, or a suite's name or path")
-    p.add_argument("--out", required=True, type=Path, help="a file that ends in .csv, .parquet or .jsonl")
-    p.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+    p.add_argument("--to", choices=("table", "hf"), default="table", help="a table, or a Hugging Face dataset folder")
+    p.add_argument("--out", required=True, type=Path, help="a file that ends in .csv, .parquet or .jsonl, or a folder")
+    p.add_argument("--replace", action="store_true", help="overwrite what is there, if it is such a file or folder")
     add_format(p)
     p.set_defaults(run=run_export)
 
 
 def run_export(args: argparse.Namespace) -> int:
+    if args.to == "hf":
+        return _export_dataset(args)
     out: Path = args.out
     if out.suffix not in WRITERS:
         raise GymError(f"--out must end in {', '.join(WRITERS)}, found {out.name!r}")
@@ -57,6 +65,20 @@ def run_export(args: argparse.Namespace) -> int:
         print_json({"path": str(out), "rows": len(frame), "columns": list(frame.columns)})
     else:
         print(f"{out}: {len(frame)} rows, columns {', '.join(frame.columns)}", file=sys.stderr)
+    return 0
+
+
+def _export_dataset(args: argparse.Namespace) -> int:
+    from llmconfig_gym.dataset_card import save_dataset
+
+    suite, out = load_suite(args.name), args.out
+    save_dataset(suite, out, replace=args.replace)
+    rows = sum(s.configurations for s in suite.summaries)
+    if args.format == "json":
+        print_json({"path": str(out), "experiments": len(suite.ids), "rows": rows, "licence": suite.card.licence})
+    else:
+        print(f"{out}: {len(suite.ids)} experiments, {rows} rows", file=sys.stderr)
+        print(f"licence: {suite.card.licence or 'none is stated'}", file=sys.stderr)
     return 0
 
 

@@ -23,9 +23,12 @@ examples:
   llmconfig-gym import runs.csv --name mine --dry-run
   llmconfig-gym import runs.csv --name mine --fidelity N,tokens --metric val_loss --parameters lr,batch_size
   llmconfig-gym import wandb.csv --name rl --metric val/score --maximize --task grpo --log kl_coef
+  llmconfig-gym import optuna.db#small,large --name swept
+  llmconfig-gym import mlruns --name tracked --metric eval/loss
   llmconfig-gym import mixes.csv --name mix --simplex weights=web,code,math --cost gpu_hours
 """
 _MOST = 20
+RUNS = "a .csv, .tsv, .json, .jsonl or .parquet file, an mlruns folder, or a database of Optuna, MLflow or trackio"
 
 
 def register(commands: Commands) -> None:
@@ -33,10 +36,11 @@ def register(commands: Commands) -> None:
     p = commands.add_parser(
         "import",
         help="make a suite of your own runs",
-        description="Make a suite of a table of runs: CSV, TSV, JSONL, Parquet, or a W&B-style export of one of these.",
+        description="Make a suite of a table of runs (CSV, TSV, JSON, JSONL, Parquet, an export from W&B), or of what "
+        "MLflow, trackio or Optuna keep.",
         epilog=EXAMPLES,
     )
-    p.add_argument("file", type=Path, metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet file, one run per row")
+    p.add_argument("source", metavar="RUNS", help=f"{RUNS}; of several studies, RUNS#STUDY")
     p.add_argument("--name", help="what to call the suite (default: the file's name)")
     p.add_argument("--out", type=Path, metavar="DIR", help="where to write it (default: a directory of that name here)")
     p.add_argument("--replace", action="store_true", help="overwrite a suite that is there already")
@@ -77,14 +81,14 @@ def register(commands: Commands) -> None:
 
 def run_import(args: argparse.Namespace) -> int:
     """Import, show, write. Raises `GymError` for bad input."""
-    from llmconfig_gym.importing import check_name, import_table, parse_levels
+    from llmconfig_gym.importing import Source, check_name, import_table, parse_levels
 
-    source: Path = args.file
+    source = Source.of(args.source)
     name: str = args.name if args.name is not None else source.stem
     check_name(name)
     out: Path = args.out if args.out is not None else Path(name)
     if not args.dry_run:
-        _check_place(out, source, replace=args.replace)
+        _check_place(out, source.path, replace=args.replace)
     levels = parse_levels(args.levels) if args.levels is not None else None
     suite, report = import_table(source, name, overrides=_overrides(args), levels=levels)
     if not args.dry_run:

@@ -1,4 +1,4 @@
-"""Importing a user's own runs: a CSV, TSV, JSONL or Parquet file, or a W&B-style export, becomes a suite.
+"""Importing a user's own runs: a table of any usual kind, or what W&B, MLflow, trackio or Optuna keep, becomes a suite.
 
 `read_table` reads the file, `guess_roles` says what each column is and why, `import_table` does both and builds the
 suite. Nothing is dropped in silence: each row is used or reported with its line.
@@ -10,6 +10,7 @@ from llmconfig_gym.importing.levels import parse_levels
 from llmconfig_gym.importing.read import BadRow, Table, read_table
 from llmconfig_gym.importing.report import Replicates, Report
 from llmconfig_gym.importing.roles import Cost, Guess, Overrides, Reason, Roles
+from llmconfig_gym.importing.source import Source
 from llmconfig_gym.importing.units import parse_quantity
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Replicates",
     "Report",
     "Roles",
+    "Source",
     "Table",
     "build_suite",
     "check_name",

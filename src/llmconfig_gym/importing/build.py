@@ -27,6 +27,7 @@ from llmconfig_gym.importing.report import Replicates, Report
 from llmconfig_gym.importing.roles import Guess, Overrides, Roles
 from llmconfig_gym.importing.rows import check_rows, listed
 from llmconfig_gym.importing.scale import group_codes, merge_close
+from llmconfig_gym.importing.source import Source
 from llmconfig_gym.importing.spaces import Indices, Setting, settings
 from llmconfig_gym.parameter import EXACT, FloatArray
 from llmconfig_gym.plain import LARGEST
@@ -42,12 +43,12 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 
 
 def import_table(
-    path: Path, name: str, *, overrides: Overrides | None = None, levels: Mapping[Level, int] | None = None
+    source: Path | Source, name: str, *, overrides: Overrides | None = None, levels: Mapping[Level, int] | None = None
 ) -> tuple[Suite, Report]:
     """Make a user's file of runs into a suite, in memory.
 
     Args:
-        path: a .csv, .tsv, .jsonl or .parquet file.
+        source: a .csv, .tsv, .json, .jsonl or .parquet file, or what a tracker keeps.
         name: what to call the suite.
         overrides: what the user says about the columns; everything else is guessed.
         levels: how many experiments are low, medium and high; by default thirds, by cost.
@@ -56,7 +57,7 @@ def import_table(
         ImportProblem: the file cannot be read, or cannot become a suite as it stands.
     """
     check_name(name)
-    table = read_table(path)
+    table = read_table(source)
     return build_suite(table, guess_roles(table, overrides), name, levels=levels)
 
 

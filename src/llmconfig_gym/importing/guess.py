@@ -8,6 +8,7 @@ columns that only follow from the fidelity are ignored, and said to be.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def guess_roles(table: Table, overrides: Overrides | None = None) -> Guess:
     columns = read_columns(table)
     if said.categorical:
         columns = read_columns(table, {find_column(columns, "categorical", c) for c in said.categorical})
-    said = resolve(columns, said)
+    said = resolve(columns, with_objective(table, said))
     a = _Assignment(columns)
     _take_what_was_said(a, said)
     _take_bookkeeping(a)
@@ -121,6 +122,21 @@ def guess_roles(table: Table, overrides: Overrides | None = None) -> Guess:
             if name not in parameters:
                 raise ImportProblem(f"--{flag} {name}: it is no numeric setting here but {a.reasons[name].role}")
     return Guess(roles, tuple(a.reasons[n] for n in columns), task_why, tuple(notes))
+
+
+def with_objective(table: Table, said: Overrides) -> Overrides:
+    """What the source itself says of the metric and of which way is better, where the user does not.
+
+    Raises:
+        ImportProblem: it has several objectives and none is named.
+    """
+    known = table.objectives
+    metric = said.metric
+    if metric is None and len(known) > 1:
+        raise ImportProblem(f"{table.path.name} has several objectives: {', '.join(known)}; name one with --metric")
+    if metric is None and known:
+        metric = next(iter(known))
+    return replace(said, metric=metric, direction=said.direction or (known.get(metric) if metric else None))
 
 
 def _take_what_was_said(a: _Assignment, said: Overrides) -> None:

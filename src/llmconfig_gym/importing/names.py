@@ -60,7 +60,7 @@ ARCHITECTURE = _words(
 _LOWERCASE_IS_ANOTHER = frozenset("ndc")  # `N`, `D`, `C` are scaling-law letters; `n`, `d`, `c` may be anything
 
 _STATES = _words("state status run_state")
-UNFINISHED = _words("running pending queued waiting pruned preempted preempting")
+UNFINISHED = _words("running pending queued scheduled waiting pruned preempted preempting")
 DIVERGED = frozenset({"diverged"})
 
 _METADATA = _STATES | _words(

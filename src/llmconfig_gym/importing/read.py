@@ -1,20 +1,24 @@
-"""Reading a user's file of runs into one flat table that remembers where each row came from.
+"""Reading a user's runs into one flat table that remembers where each row came from.
 
-CSV, TSV, JSONL and Parquet. Nested objects, and columns whose cells all hold a JSON object or a printed dictionary
-(W&B's `config` and `summary`), become dotted columns. A row that cannot be read is kept as a `BadRow`, never lost.
+CSV, TSV, JSON, JSONL and Parquet files, and what other programs keep (`trackers`). Nested objects, and columns whose
+cells all hold a JSON object or a printed dictionary (W&B's `config` and `summary`), become dotted columns. A row that
+cannot be read is kept as a `BadRow`, never lost.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llmconfig_gym.errors import ImportProblem
+from llmconfig_gym.experiment import Direction
 from llmconfig_gym.importing.nested import Cell, flatten, loads, parse_mapping
+from llmconfig_gym.importing.source import Source
+from llmconfig_gym.importing.trackers import read_tracker
 from llmconfig_gym.parameter import shown
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ _MAX_CELL = 10_000_000
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row that is not used. `line` is its line in the file (its number from 1 in Parquet)."""
+    """One row that is not used. `line` is its line in the file (its number from 1 where there are no lines)."""
 
     line: int
     why: str
@@ -39,14 +43,16 @@ class Table:
     Attributes:
         path: where it came from.
         frame: cells as read (None, bool, int, float or str; text stripped), indexed by line; columns in file order.
-        unit: what the index counts: `line` of a text file, `row` of a Parquet file.
+        unit: what the index counts: `line` of a text file, `row` or `run` of anything else.
         torn: rows that could not be read at all.
+        objectives: the columns that the source itself says are optimised, and which way is better.
     """
 
     path: Path
     frame: pd.DataFrame
-    unit: Literal["line", "row"]
+    unit: Literal["line", "row", "run"]
     torn: tuple[BadRow, ...] = ()
+    objectives: Mapping[str, Direction] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -68,28 +74,39 @@ class Table:
         return [int(i) for i in self.frame.index]
 
 
-def read_table(path: Path) -> Table:
-    """Read a file of runs; its ending says how (.csv, .tsv, .jsonl, .parquet).
+def read_table(source: Path | Source) -> Table:
+    """Read runs: a file, whose ending says how (.csv, .tsv, .json, .jsonl, .parquet), or what a tracker keeps.
 
     Raises:
         ImportProblem: it is missing, of another kind, not UTF-8, damaged, empty, or has two columns of one name.
+        MissingExtra: it needs a package that is not installed.
     """
+    source = source if isinstance(source, Source) else Source(str(source), str(source))
+    path = source.path
+    if (runs := read_tracker(source)) is not None:
+        frame = _frame(path, list(enumerate((dict(r) for r in runs.records), start=1)))
+        if frame.empty:
+            raise ImportProblem(f"{source.name} holds no run")
+        return Table(path, frame, "run", (), runs.objectives)
     readers: dict[str, Callable[[Path], tuple[Records, list[BadRow]]]] = {
         ".csv": _read_delimited,
         ".tsv": _read_delimited,
+        ".json": _read_json,
         ".jsonl": _read_jsonl,
         ".ndjson": _read_jsonl,
         ".parquet": _read_parquet,
         ".pq": _read_parquet,
     }
     if not path.is_file():
+        if (path / "suite.json").is_file():
+            raise ImportProblem(f"{path} is a suite already; say its path where a suite is asked for")
         what = "is a directory" if path.is_dir() else "does not exist"
-        raise ImportProblem(f"{path} {what}; expected a file of runs (.csv, .tsv, .jsonl or .parquet)")
+        raise ImportProblem(f"{path} {what}; expected a file of runs (.csv, .tsv, .json, .jsonl or .parquet)")
     reader = readers.get(path.suffix.lower())
     if reader is None:
         ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
         raise ImportProblem(
-            f"{path.name} {ending}; expected .csv, .tsv, .jsonl or .parquet, so export it as one of these"
+            f"{path.name} {ending}; expected .csv, .tsv, .json, .jsonl or .parquet, so export it as one of these"
         )
     try:
         records, torn = reader(path)
@@ -101,7 +118,7 @@ def read_table(path: Path) -> Table:
         raise ImportProblem(f"{path.name} holds a record that is nested too deeply; flatten it first") from None
     if frame.empty:
         raise ImportProblem(f"{path.name} holds no run that can be read; expected a header and one row per run")
-    return Table(path, frame, "row" if reader is _read_parquet else "line", tuple(torn))
+    return Table(path, frame, "row" if reader in (_read_parquet, _read_json) else "line", tuple(torn))
 
 
 def _text(path: Path) -> str:
@@ -175,6 +192,18 @@ def _read_jsonl(path: Path) -> tuple[Records, list[BadRow]]:
             raise ImportProblem(f"{path.name}, line {line}: found a {found}, expected one JSON object per line")
         records.append((line, value))
     return records, []
+
+
+def _read_json(path: Path) -> tuple[Records, list[BadRow]]:
+    """One JSON document: a list of runs."""
+    try:
+        value = loads(_text(path))
+    except ValueError as problem:
+        why = str(problem).split("; use sys.set_int_max_str_digits")[0]  # Python's advice, not ours
+        raise ImportProblem(f"{path.name} is not JSON ({why}); expected a list of objects, one per run") from None
+    if not isinstance(value, list) or not all(isinstance(r, dict) for r in value):
+        raise ImportProblem(f"{path.name} holds no list of objects; expected one object per run")
+    return list(enumerate(value, start=1)), []
 
 
 def _read_parquet(path: Path) -> tuple[Records, list[BadRow]]:

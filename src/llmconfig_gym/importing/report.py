@@ -37,7 +37,7 @@ class Report:
 
     Attributes:
         path: the file.
-        unit: what `line` counts: `line` of a text file, `row` of a Parquet file.
+        unit: what `line` counts: `line` of a text file, `row` or `run` of anything else.
         read: rows in the file (blank lines are none).
         used: rows that are in the suite.
         bad: the others, each with its line and why.
@@ -48,7 +48,7 @@ class Report:
     """
 
     path: Path
-    unit: Literal["line", "row"]
+    unit: Literal["line", "row", "run"]
     read: int
     used: int
     bad: tuple[BadRow, ...]

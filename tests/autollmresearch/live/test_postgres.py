@@ -17,6 +17,8 @@ from autollmresearch.live import AutoLLMSampler, claims, open_storage
 from autollmresearch.live.notes import POLICY, REASONING
 from autollmresearch.live.runner import run_study
 from autollmresearch.live.settings import read_settings
+from llmconfig_gym.errors import ImportProblem
+from llmconfig_gym.importing import Source, read_table
 
 WORKERS = 8
 EACH = 4
@@ -122,3 +124,15 @@ class Restarts:
         if title not in self.during:
             self.during.add(title)
             self.restart()
+
+
+def test_a_study_on_a_server_is_read_as_runs(postgres_url: str, opened: Callable[..., RDBStorage]) -> None:
+    study = optuna.create_study(study_name="swept", storage=opened(postgres_url), direction="maximize")
+    study.set_user_attr("fidelity", {"N": 1e6})
+    for lr in (1e-4, 1e-3):
+        study.tell(study.ask({"lr": optuna.distributions.FloatDistribution(1e-5, 1)}), lr)
+    table = read_table(Source.of(f"{postgres_url}#swept"))
+    assert (table.path.name, dict(table.objectives)) == ("swept", {"value": "maximize"})
+    assert (table.cells("value"), table.cells("N")) == ([1e-4, 1e-3], [1e6, 1e6])
+    with pytest.raises(ImportProblem, match="did you mean 'swept'"):
+        read_table(Source.of(f"{postgres_url}#swapt"))

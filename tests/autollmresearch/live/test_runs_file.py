@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from autollmresearch.errors import EvidenceProblem, InvalidTarget
 from autollmresearch.live.runs_file import Evidence, read_evidence
 from autollmresearch.live.target import parse_target
 from llmconfig_gym.errors import ImportProblem
+from llmconfig_gym.importing import Source
 from llmconfig_gym.parameter import Categorical, Grid, Parameter, Real, Simplex
 from llmconfig_gym.space import Space
 
@@ -207,7 +209,7 @@ def test_units_that_nobody_knows(write_runs: Write, sweep: Rows) -> None:
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv does not exist"),
-        ("runs.xlsx", "x", "runs.xlsx ends in '.xlsx'; expected .csv, .tsv, .jsonl or .parquet"),
+        ("runs.xlsx", "x", "runs.xlsx ends in '.xlsx'; expected .csv, .tsv, .json, .jsonl or .parquet"),
         ("runs.csv", "", "runs.csv is empty"),
         ("runs.csv", "N,lr,val_loss\n", "runs.csv holds no run"),
     ],
@@ -235,3 +237,25 @@ def test_evidence_survives_as_data(write_runs: Write) -> None:
         assert np.array_equal(a.losses, b.losses)
         assert np.array_equal(a.pool.encoded, b.pool.encoded)
         assert (a.fidelity, a.space) == (b.fidelity, b.space)
+
+
+def test_a_study_of_optuna_says_its_objective_and_its_scale(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    for name, size, trials in (("small", 1e6, 4), ("large", 1e7, 4), ("few", 1e7, 2)):
+        study = optuna.create_study(storage=url, study_name=name, direction="maximize")
+        study.set_user_attr("fidelity", {"N": size})
+        for i in range(trials):
+            trial = study.ask({"lr": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True)})
+            study.tell(trial, float(i) + size / 1e7)
+    found = read_evidence(Source.of(f"{url}#small,large"), parse_target("N=1B"))
+    assert (found.metric.name, found.metric.direction, found.runs) == ("value", "maximize", 8)
+    assert [dict(r.fidelity.values) for r in found.cheaper] == [{"N": 10**6}, {"N": 10**7}]
+    assert found.cheaper[0].losses.tolist() == [-0.1, -1.1, -2.1, -3.1]
+    few = read_evidence(Source.of(f"{url}#few"), parse_target("N=1B"), Space((LR,)))
+    assert (few.metric.name, few.metric.direction, few.runs) == ("value", "maximize", 0)
+
+
+def test_of_several_objectives_one_must_be_named(tmp_path: Path) -> None:
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/o.db", directions=["minimize", "maximize"])
+    study.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
+    assert "several objectives: values_0, values_1; name one with --metric" in refused(tmp_path / "o.db", "N=1B")
