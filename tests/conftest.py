@@ -1,4 +1,4 @@
-"""What all tests share: the public suites, and that Ctrl-C works, however they were started."""
+"""What all tests share: how long hypothesis tries, the public suites, and that Ctrl-C works, whoever starts them."""
 
 import os
 import signal
@@ -7,10 +7,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from llmconfig_gym.catalog import CACHE_VARIABLE
 from llmconfig_gym.sources.download import MIRROR_VARIABLE, build
 from llmconfig_gym.suite import Suite
+
+# `pytest --hypothesis-profile=nightly` looks at a hundred times as many examples; no profile judges by the clock.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nightly", settings.get_profile("shared machine"), max_examples=10_000)
+settings.load_profile("shared machine")
 
 
 def pytest_configure() -> None:

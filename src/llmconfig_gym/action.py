@@ -45,17 +45,16 @@ def read_action(action: object, space: Space | None = None) -> Mapping[str, Any]
             raise InvalidConfig(f"an action is a mapping or text, found a {type(action).__name__}")
         if len(action) > MAX_TEXT:
             raise InvalidConfig(f"an action has at most {MAX_TEXT} characters, found {len(action)}")
-        config = _the_one(action)
-        return config if space is None else _unquoted(config, space)
+        return _the_one(action, space)
     except InvalidConfig as problem:
         return Outcome("invalid", message=f"invalid: {problem}.")
 
 
-def _the_one(text: str) -> dict[str, Any]:
+def _the_one(text: str, space: Space | None) -> dict[str, Any]:
     """The configuration that a text commits to. Raises `InvalidConfig` if it is not exactly one."""
     said = text[text.rfind(_THOUGHT) + len(_THOUGHT) :] if _THOUGHT in text else text
     for part in dict.fromkeys((said, text)):
-        found = _configurations(part)
+        found = [c if space is None else _unquoted(c, space) for c in _configurations(part)]
         distinct = [c for i, c in enumerate(found) if c not in found[:i]]
         if len(distinct) > 1:
             raise InvalidConfig(f"found {len(distinct)} different configurations in one turn; write one, as {FORM}")

@@ -72,6 +72,10 @@ class EpisodeOver(GymError):
     """`step` was called on an environment that has not been reset or whose budget is spent."""
 
 
+class BrokenPromise(GymError, AssertionError):
+    """A suite, environment or policy does not do as a conformance check (`llmconfig_gym.testing`) says it must."""
+
+
 class MissingExtra(GymError):
     """A part of the product needs packages that the plain installation does not bring."""
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -20,9 +19,6 @@ from llmconfig_gym.experiment import Direction, Experiment, Fidelity, Metric
 from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Integer, Parameter, Real, Simplex
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
-
-settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared machine")
 
 Make = Callable[..., Experiment]
 TASKS = ("pretraining", "architecture", "mixture", "grpo")

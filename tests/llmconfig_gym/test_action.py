@@ -153,6 +153,12 @@ def test_numbers_in_quotes_are_numbers_where_the_space_wants_some() -> None:
     assert read_action(json.dumps(said)) == said
 
 
+def test_a_configuration_said_again_with_quotes_is_the_same() -> None:
+    said = '<config>{"lr": 0.001, "batch_size": 64}</config> <config>{"lr": "1e-3", "batch_size": "64"}</config>'
+    assert read_action(said, SPACE) == CONFIG
+    assert "found 2 different configurations" in refusal(said)
+
+
 @pytest.mark.parametrize("value", ["about 64", "64 sequences", "1e999x", "0x10", "nan", "1_000", "9" * 70, "\u0664"])
 def test_what_is_no_number_stays_as_it_was_written(value: str) -> None:
     assert read_action(json.dumps({"batch_size": value}), SPACE) == {"batch_size": value}

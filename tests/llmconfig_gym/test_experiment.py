@@ -132,22 +132,6 @@ def test_what_is_no_configuration_is_invalid_and_says_what_is_legal(make: Make, 
     assert "parameter" in outcome.message or "missing" in outcome.message
 
 
-def test_the_callers_changes_to_an_outcome_change_no_later_one(experiment: Experiment) -> None:
-    config = experiment.pool.config(0)
-    expected = copy.deepcopy(experiment.tell(config))
-    for outcome in (experiment.tell(config), experiment.outcome(0)):
-        for part in (outcome.config, outcome.details, outcome.to_dict()["config"]):
-            assert isinstance(part, dict)
-            for key, value in part.items():
-                if isinstance(value, dict):
-                    value["web"] = -1.0
-                else:
-                    part[key] = -1.0
-            part["new"] = -1.0
-    assert experiment.tell(config) == expected
-    assert experiment.pool.config(0) == expected.config
-
-
 def test_plain_data_of_an_outcome_is_the_callers_own(experiment: Experiment) -> None:
     outcome = experiment.outcome(0)
     before = copy.deepcopy(outcome)
@@ -158,13 +142,6 @@ def test_plain_data_of_an_outcome_is_the_callers_own(experiment: Experiment) -> 
                     value.clear()
             part.clear()
     assert outcome == before
-
-
-def test_the_order_of_questions_does_not_matter(experiment: Experiment) -> None:
-    configs = [experiment.pool.config(row) for row in range(len(experiment.pool))]
-    forward = [experiment.tell(c) for c in configs]
-    fresh = pickle.loads(pickle.dumps(experiment))  # noqa: S301  # our own bytes
-    assert [fresh.tell(c) for c in reversed(configs)][::-1] == forward
 
 
 def test_many_at_once_are_told_as_one_by_one(experiment: Experiment) -> None:

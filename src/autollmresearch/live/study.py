@@ -144,7 +144,7 @@ class LiveStudy:
                 f"{value} is no outcome; if the run diverged or crashed, say so: "
                 f'autollmresearch tell {self.name} {number} --failed "diverged"'
             )
-        return self._finish(number, value, {DETAILS: dict(details or {})})
+        return self._finish(number, value, {FAILURE: "", DETAILS: dict(details or {})})
 
     def fail(self, number: int, reason: str, details: Mapping[str, float] | None = None) -> LiveTrial:
         """Record that a trial failed, and why; it has used its budget, and the next proposal knows."""
@@ -160,7 +160,7 @@ class LiveStudy:
                 raise StudyProblem(f"trial {number} of {self.name} {had}; nothing was changed")
             frozen = next(t for t in self._study.get_trials(deepcopy=False) if t.number == number)
             for key, content in attrs.items():
-                if content:
+                if content or key in frozen.user_attrs:  # of a call that was cut off
                     self._study._storage.set_trial_user_attr(frozen._trial_id, key, content)
             state = optuna.trial.TrialState.FAIL if value is None else None
             try:

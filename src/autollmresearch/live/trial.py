@@ -95,8 +95,8 @@ def live_trial(t: FrozenTrial) -> LiveTrial:
         sd=attrs.get(EXPECTED_SD),
         candidates=tuple(Candidate(c["config"], c["probability"]) for c in attrs.get(CANDIDATES, ())),
         trends=attrs.get(TRENDS, ""),
-        details=attrs.get(DETAILS, {}),
-        failure=attrs.get(FAILURE, "") or ("failed" if t.state.name in ("FAIL", "PRUNED") else ""),
+        details=attrs.get(DETAILS, {}) if t.state.is_finished() else {},  # what was half told was not told
+        failure=attrs.get(FAILURE) or "failed" if t.state.name in ("FAIL", "PRUNED") else "",
         started=t.datetime_start,
         ended=t.datetime_complete,
     )

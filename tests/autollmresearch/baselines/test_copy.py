@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from autollmresearch.baselines.copy import CopyPolicy
 from autollmresearch.baselines.random import RandomPolicy
@@ -101,26 +100,6 @@ def test_settings_that_move_with_scale_are_copied_by_their_position(
     point = target.space.encode({**best, "layers": round(layers)})
     nearest = int(np.argmin(np.square(target.pool.encoded - point).sum(axis=1)))
     assert CopyPolicy().propose([State(problem_of(target))])[0].config == target.pool.config(nearest)
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-@pytest.mark.parametrize("protocol", ["full", "metered:3"])
-def test_proposals_are_legal_repeatable_and_never_told_before(
-    targets: Mapping[str, Experiment], problem_of: Problems, assert_lawful: Lawful, task: str, protocol: str
-) -> None:
-    assert_lawful("copy", targets[task], problem_of(targets[task], protocol, budget=12))
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-def test_a_pool_smaller_than_the_budget_is_told_whole(
-    targets: Mapping[str, Experiment],
-    problem_of: Problems,
-    cut: Callable[[Experiment, int], Experiment],
-    assert_lawful: Lawful,
-    task: str,
-) -> None:
-    target = cut(targets[task], 4)
-    assert_lawful("copy", target, problem_of(target, budget=6))
 
 
 def test_with_nothing_cheaper_known_it_is_random_search(

@@ -23,26 +23,6 @@ Problems = Callable[..., Problem]
 Line = Callable[..., Experiment]
 
 
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-@pytest.mark.parametrize("protocol", ["full", "metered:1", "metered:6"])
-def test_proposals_are_legal_repeatable_and_never_told_before(
-    targets: Mapping[str, Experiment], problem_of: Problems, assert_lawful: Lawful, task: str, protocol: str
-) -> None:
-    assert_lawful("pooled-gp", targets[task], problem_of(targets[task], protocol, budget=4))
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-def test_a_pool_smaller_than_the_budget_is_told_whole(
-    targets: Mapping[str, Experiment],
-    problem_of: Problems,
-    cut: Callable[[Experiment, int], Experiment],
-    assert_lawful: Lawful,
-    task: str,
-) -> None:
-    target = cut(targets[task], 3)
-    assert_lawful("pooled-gp", target, problem_of(target, budget=5))
-
-
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_the_optimum_of_an_easy_transfer_problem_is_found_at_trial_1(line: Line, direction: str) -> None:
     sign = 1.0 if direction == "minimize" else -1.0
@@ -123,12 +103,6 @@ def test_with_nothing_cheaper_known_it_is_random_search(
     e = targets["mixture"]
     states = [State(lonely(e, 3), (e.outcome(2),), seed) for seed in range(5)]
     assert PooledGPPolicy().propose(states) == RandomPolicy().propose(states)
-
-
-def test_states_of_different_problems_may_come_in_one_batch(toy: Suite, problem_of: Problems) -> None:
-    states = [State(problem_of(e, "metered:4", seed=s)) for e in toy.split("high") for s in range(2)]
-    policy = PooledGPPolicy()
-    assert policy.propose(states) == [policy.propose([state])[0] for state in states]
 
 
 def test_a_fit_is_made_once_per_problem_and_forgotten_with_it(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pytest
 
 from autollmresearch.baselines.pooled_quadratic import PooledQuadraticPolicy
 from autollmresearch.baselines.random import RandomPolicy
@@ -11,18 +10,6 @@ from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import State
 from llmconfig_gym.experiment import Experiment
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-@pytest.mark.parametrize("protocol", ["full", "metered:1", "metered:6"])
-def test_proposals_are_legal_repeatable_and_never_told_before(
-    targets: Mapping[str, Experiment],
-    problem_of: Callable[..., Problem],
-    assert_lawful: Callable[..., None],
-    task: str,
-    protocol: str,
-) -> None:
-    assert_lawful("pooled-quadratic", targets[task], problem_of(targets[task], protocol, budget=4))
 
 
 def test_a_quadratic_whose_optimum_moves_is_followed_to_the_target(line: Callable[..., Experiment]) -> None:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pytest
 
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
@@ -13,25 +12,6 @@ from llmconfig_gym.experiment import Experiment
 
 Lawful = Callable[[str, Experiment, Problem], None]
 Problems = Callable[..., Problem]
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-def test_proposals_are_legal_repeatable_and_never_told_before(
-    targets: Mapping[str, Experiment], problem_of: Problems, assert_lawful: Lawful, task: str
-) -> None:
-    assert_lawful("random", targets[task], problem_of(targets[task], budget=12))
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-def test_a_pool_smaller_than_the_budget_is_told_whole(
-    targets: Mapping[str, Experiment],
-    problem_of: Problems,
-    cut: Callable[[Experiment, int], Experiment],
-    assert_lawful: Lawful,
-    task: str,
-) -> None:
-    target = cut(targets[task], 4)
-    assert_lawful("random", target, problem_of(target, budget=6))
 
 
 def test_what_is_known_changes_nothing(

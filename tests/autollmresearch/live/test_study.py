@@ -157,6 +157,23 @@ def test_told_twice_unknown_or_not_a_number(study: LiveStudy) -> None:
         study.tell(1, 2.0)
 
 
+def test_what_was_told_by_half_was_not_told(study: LiveStudy) -> None:
+    """Killed between the writes of `fail`: the trial is open, and told as complete it keeps nothing of the failure."""
+
+    def die(*args: object, **options: object) -> None:
+        raise SystemExit
+
+    next_trial(study)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", die)
+        with pytest.raises(SystemExit):
+            study.fail(0, "out of memory", {"kl": 9.0})
+    half = study.trial(0)
+    assert (half.status, half.failure, half.details) == ("open", "", {})
+    told = study.tell(0, 2.5)
+    assert (told.status, told.value, told.failure, told.details) == ("complete", 2.5, "", {})
+
+
 def test_a_failed_trial_is_known_with_its_reason(study: LiveStudy) -> None:
     trial, _ = next_trial(study)
     study.fail(trial.number, "out of memory: CUDA out of memory")

@@ -10,39 +10,8 @@ from autollmresearch.methods import make_policy
 from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policy import State
 from llmconfig_gym.experiment import Experiment
-from llmconfig_gym.suite import Suite
 
 Problems = Callable[..., Problem]
-
-
-@pytest.mark.parametrize("task", ["pretraining", "mixture", "architecture"])
-@pytest.mark.parametrize("protocol", ["full", "metered:1", "metered:6"])
-def test_proposals_are_legal_repeatable_and_never_told_before(
-    targets: Mapping[str, Experiment],
-    problem_of: Problems,
-    assert_lawful: Callable[..., None],
-    task: str,
-    protocol: str,
-) -> None:
-    assert_lawful("analyst", targets[task], problem_of(targets[task], protocol, budget=4))
-
-
-def test_a_pool_smaller_than_the_budget_is_told_whole(
-    targets: Mapping[str, Experiment],
-    problem_of: Problems,
-    cut: Callable[[Experiment, int], Experiment],
-    assert_lawful: Callable[..., None],
-) -> None:
-    target = cut(targets["pretraining"], 3)
-    assert_lawful("analyst", target, problem_of(target, budget=5))
-
-
-def test_the_order_of_a_batch_changes_nothing(toy: Suite, problem_of: Problems) -> None:
-    states = [State(problem_of(e, "metered:4", seed=s), (), s) for e in toy.split("high")[:3] for s in range(2)]
-    policy = AnalystPolicy()
-    together = policy.propose(states)
-    assert together == [policy.propose([state])[0] for state in states]
-    assert policy.propose(states[::-1]) == together[::-1]
 
 
 def test_states_that_know_the_same_share_one_fit(
