@@ -1,14 +1,21 @@
 """Everything that can go wrong in AutoLLMResearch, in one place.
 
 As in the gym, a bad proposal is data (an outcome), not an error. An error means that a command cannot do what it
-was asked for; its message says what was found, what was expected and what to do, and the command exits with 2.
+was asked for; its message says what was found, what was expected and what to do, and the command exits with the error's
+`exit_code`.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from llmconfig_gym.exits import Exit
+
 
 class ResearchError(Exception):
     """Base of every error this package raises on purpose."""
+
+    exit_code: ClassVar[Exit] = Exit.WRONG_USE
 
 
 class UnknownMethod(ResearchError):
@@ -62,6 +69,8 @@ class MultiObjectiveStudy(ResearchError, ValueError):
 class StorageProblem(ResearchError):
     """A study's storage is locked, damaged, unreachable or of a kind that is not supported."""
 
+    exit_code = Exit.UNAVAILABLE
+
 
 class EvidenceIgnored(UserWarning):
     """A piece of evidence says nothing about this study (no run has a value, or no setting is shared)."""
@@ -89,3 +98,5 @@ class TrajectoryProblem(ResearchError):
 
 class EndpointProblem(ResearchError):
     """A language model's server cannot be reached, refuses, or keeps failing."""
+
+    exit_code = Exit.UNAVAILABLE

@@ -39,7 +39,9 @@ def read_trajectories(path: Path) -> Iterator[Trajectory]:
             yield from_dict(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             kind = type(problem).__name__
-            raise TrajectoryProblem(f"{path}, line {number} is no trajectory ({kind}: {problem})") from None
+            raise TrajectoryProblem(
+                f"{path}, line {number} is no trajectory ({kind}: {problem}); expected a file that `train` wrote"
+            ) from None
 
 
 def to_dict(trajectory: Trajectory) -> dict[str, Any]:

@@ -3,17 +3,23 @@
 The error model: inside an episode nothing raises. A proposal that cannot be told is data: an
 `Outcome` of kind `invalid`, `duplicate` or `over_budget`. Outside an episode (loading, downloading,
 importing, collecting) a problem raises one of the errors below, and its message says what was found,
-what was expected and what to do. The command line prints that message on one line and exits with 2.
+what was expected and what to do. The command line prints that message on one line and exits with the
+error's `exit_code`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
+
+from llmconfig_gym.exits import Exit
 
 
 class GymError(Exception):
     """Base of every error this package raises on purpose."""
+
+    exit_code: ClassVar[Exit] = Exit.WRONG_USE
 
 
 class InvalidConfig(GymError):
@@ -34,6 +40,8 @@ class SuiteFormatError(GymError):
 
 class SourceUnavailable(GymError):
     """A public table could not be fetched and is not in the local mirror."""
+
+    exit_code = Exit.UNAVAILABLE
 
 
 class ChecksumMismatch(GymError):
@@ -78,6 +86,8 @@ class BrokenPromise(GymError, AssertionError):
 
 class MissingExtra(GymError):
     """A part of the product needs packages that the plain installation does not bring."""
+
+    exit_code = Exit.NOT_INSTALLED
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:

@@ -268,7 +268,8 @@ class Real(Ordered):
     def __post_init__(self) -> None:
         finite = math.isfinite(self.high - self.low)
         if not finite or self.low > self.high or (self.log and self.low <= 0):
-            raise InvalidSpace(f"{self.name}: [{self.low}, {self.high}] is not a range (log={self.log})")
+            least = "0 < low < high, as log is true" if self.log else "low < high"
+            raise InvalidSpace(f"{self.name}: low {self.low} and high {self.high} are no range; expected {least}")
 
     def limits(self) -> tuple[float, float, bool]:
         return self.low, self.high, self.log

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
     from autollmresearch.benchmark.settings import BenchmarkSettings
 
+BENCHMARK_EXAMPLES = """it resumes: the same command with the same --out runs only what is missing.
+
+examples:
+  autollmresearch benchmark --out runs/micro
+  autollmresearch benchmark --suite micro --protocol metered:10 --budget 3 --methods random,copy --out runs/ten
+  autollmresearch benchmark --suite ./mine,steplaw --methods all --seeds 20 --workers 2 --out runs/all
+"""
+REPORT_EXAMPLES = """examples:
+  autollmresearch report runs/micro
+  autollmresearch report runs/micro --format json
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the two commands."""
@@ -22,7 +34,7 @@ def register(commands: Commands) -> None:
         "benchmark",
         help="compare methods",
         description="Run methods on the targets of suites, each with the same information and budget.",
-        epilog="It resumes: the same command with the same --out runs only what is missing.",
+        epilog=BENCHMARK_EXAMPLES,
     )
     add_targets(p, protocols="full", budget=10, seeds=10)
     p.add_argument(
@@ -38,7 +50,10 @@ def register(commands: Commands) -> None:
     p.set_defaults(run=run_benchmark_command, resume_hint=hint)
 
     p = commands.add_parser(
-        "report", help="make the report again", description="Make a benchmark's report from its rows."
+        "report",
+        help="make the report again",
+        description="Make a benchmark's report from its rows.",
+        epilog=REPORT_EXAMPLES,
     )
     p.add_argument("out", type=Path, metavar="DIR", help="a benchmark's --out")
     add_format(p)

@@ -1,5 +1,5 @@
 """The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report |
-play | train | ablate | show`."""
+play | train | ablate | show | doctor | completion`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from autollmresearch.cli import (
     ablate_command,
     benchmark_command,
+    doctor_command,
     play_command,
     run_command,
     show_command,
@@ -17,8 +18,7 @@ from autollmresearch.cli import (
     train_command,
 )
 from autollmresearch.errors import ResearchError
-from llmconfig_gym.cli import common
-from llmconfig_gym.cli.common import Commands, Parser
+from llmconfig_gym.cli import common, completion_command
 from llmconfig_gym.errors import GymError
 
 EXAMPLES = """examples:
@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
   autollmresearch ablate --recipe recipes/cpu-smoke.yaml --run runs/smoke --out runs/smoke-ablation --only parts
   autollmresearch show runs/smoke/simulate/trajectories.jsonl
+  autollmresearch doctor
 """
 
 
@@ -42,12 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = Parser(
-        prog="autollmresearch",
-        description="Learn from cheap LLM experiments, propose the configuration for the expensive one.",
-        epilog=EXAMPLES,
-    )
-    commands: Commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    about = "Learn from cheap LLM experiments, propose the configuration for the expensive one."
+    parser, commands = common.program("autollmresearch", about, EXAMPLES)
     suggest_command.register(commands)
     study_commands.register(commands)
     run_command.register(commands)
@@ -56,4 +53,6 @@ def build_parser() -> argparse.ArgumentParser:
     train_command.register(commands)
     ablate_command.register(commands)
     show_command.register(commands)
+    doctor_command.register(commands)
+    completion_command.register(commands, parser)
     return parser

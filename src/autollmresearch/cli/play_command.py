@@ -32,7 +32,7 @@ def register(commands: Commands) -> None:
     p.add_argument("--protocol", default="full", metavar="P", help="what is known before: full, metered:N (full)")
     p.add_argument("--seed", type=int, default=0, help="of the protocol's draw and of the method's own randomness (0)")
     add_format(p)
-    p.set_defaults(run=run_play)
+    p.set_defaults(run=run_play, resume_hint="Nothing was kept: the same command plays the same episode again.")
 
 
 def run_play(args: argparse.Namespace) -> int:

@@ -13,7 +13,11 @@ from llmconfig_gym.text import number, value_text
 
 RUN_EPILOG = """It resumes: the same command goes on where it stopped, whether by Ctrl-C, a crash or kill -9. A trial
 whose process still runs is waited for, one that has ended is recorded, one that was cut off is started again.
-See examples/tiny_lm/study.yaml, and: autollmresearch status DIRECTORY
+
+examples:
+  autollmresearch run examples/tiny_lm/study.yaml
+  autollmresearch run study.yaml --policy tpe
+  autollmresearch status runs/tiny
 """
 
 
@@ -40,8 +44,7 @@ def run_run(args: argparse.Namespace) -> int:
     from autollmresearch.live.settings import read_settings
 
     settings = read_settings(args.settings, policy=args.policy, decode=args.decode)
-    progress = Console() if args.progress else Quiet()
-    study = run_study(settings, progress)
+    study = run_study(settings, Console(live=args.progress))
     trials = study.trials()
     best = best_trial(study.spec, trials)
     if args.format == "json":
@@ -72,21 +75,11 @@ def _near(path: str) -> str:
     return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else path
 
 
-class Quiet:
-    """Progress that nobody wants to see."""
+class Console:
+    """Progress on standard error: a line per event and, if `live`, on a terminal one that changes as a trial runs."""
 
-    def line(self, text: str) -> None:
-        """Nothing."""
-
-    def tick(self, text: str) -> None:
-        """Nothing."""
-
-
-class Console(Quiet):
-    """Progress on standard error: a line per event, and on a terminal one that changes while a trial runs."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+    def __init__(self, *, live: bool) -> None:
+        self._live = live and sys.stderr.isatty()
         self._last = 0.0
 
     def line(self, text: str) -> None:

@@ -19,10 +19,29 @@ if TYPE_CHECKING:
 _WIDEST = 60
 """Characters of a failure's reason in a table."""
 
+TELL_EXAMPLES = """examples:
+  autollmresearch tell big 0 2.31
+  autollmresearch tell big 0 2.31 --details grad_norm=0.8 seconds=5400
+  autollmresearch tell big 1 --failed "out of memory"
+"""
+STATUS_EXAMPLES = """examples:
+  autollmresearch status big
+  autollmresearch status runs/tiny --format json
+"""
+EXPORT_EXAMPLES = """examples:
+  autollmresearch export big --out big.csv
+  autollmresearch export runs/tiny --out tiny-suite
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the three commands."""
-    p = commands.add_parser("tell", help="record the outcome of a trial", description="Record the outcome of a trial.")
+    p = commands.add_parser(
+        "tell",
+        help="record the outcome of a trial",
+        description="Record the outcome of a trial.",
+        epilog=TELL_EXAMPLES,
+    )
     _add_study(p)
     p.add_argument("trial", type=int, metavar="TRIAL", help="its number")
     p.add_argument("value", nargs="?", metavar="VALUE", help="the metric")
@@ -33,14 +52,19 @@ def register(commands: Commands) -> None:
     add_format(p)
     p.set_defaults(run=run_tell)
 
-    p = commands.add_parser("status", help="show a study", description="Show a study and its trials.")
+    p = commands.add_parser(
+        "status", help="show a study", description="Show a study and its trials.", epilog=STATUS_EXAMPLES
+    )
     _add_study(p)
     add_storage(p)
     add_format(p)
     p.set_defaults(run=run_status)
 
     p = commands.add_parser(
-        "export", help="write a study to a file", description="Write a study's trials to a table, or as a suite."
+        "export",
+        help="write a study to a file",
+        description="Write a study's trials to a table, or as a suite.",
+        epilog=EXPORT_EXAMPLES,
     )
     _add_study(p)
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .csv, .jsonl or .parquet, or a directory")

@@ -6,15 +6,17 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from autollmresearch.cli.study_commands import add_decode, add_storage, expected_text
 from autollmresearch.live.reach import DEFAULT_STORAGE
-from llmconfig_gym.cli.common import Commands, add_format, print_json
+from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
 from llmconfig_gym.text import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tqdm import tqdm
 
     from autollmresearch.live.ask import Question
     from autollmresearch.live.spec import Spec
@@ -56,8 +58,10 @@ def register(commands: Commands) -> None:
     p.add_argument("--policy", metavar="NAME", help="who proposes, a method of `benchmark` (researcher-mini)")
     add_decode(p)
     p.add_argument("--seed", type=int, help="of the policy's own randomness (0)")
+    add_progress(p)
     add_format(p)
-    p.set_defaults(run=run_suggest)
+    hint = "Say the same again; a trial that was kept meanwhile is shown again."
+    p.set_defaults(run=run_suggest, resume_hint=hint)
 
 
 def run_suggest(args: argparse.Namespace) -> int:
@@ -76,8 +80,11 @@ def run_suggest(args: argparse.Namespace) -> int:
         return _suggest_in_study(args, question)
     if args.storage is not None or args.another:
         raise InvalidSettings("--storage and --another need --study: the name under which the trial is kept")
-    spec, notes = make_spec(question)
-    proposal, config = propose(spec)
+    with _bar(args) as bar:
+        spec, notes = make_spec(question)
+        bar.update()
+        proposal, config = propose(spec)
+        bar.update()
     name = (spec.source.partition(".")[0] or "mine") if spec.source else "mine"
     keep = shlex.join(["autollmresearch", *_argv(args), "--study", name])
     if args.format == "json":
@@ -90,6 +97,13 @@ def run_suggest(args: argparse.Namespace) -> int:
     print(f"\nnothing is kept yet. To record its outcome, keep the same trial in a study:\n  {keep}")
     print(f"and when the run is over:\n  autollmresearch tell {shlex.quote(name)} 0 VALUE")
     return 0
+
+
+def _bar(args: argparse.Namespace) -> tqdm[NoReturn]:
+    """Two steps, on a terminal: reading the cheaper runs, and asking the policy, which may have to be loaded first."""
+    from tqdm import tqdm
+
+    return tqdm(total=2, desc="suggest", unit="step", leave=False, disable=None if args.progress else True)
 
 
 def _argv(args: argparse.Namespace) -> list[str]:
@@ -105,8 +119,11 @@ def _argv(args: argparse.Namespace) -> list[str]:
 def _suggest_in_study(args: argparse.Namespace, question: Question) -> int:
     from autollmresearch.live.propose import next_trial
 
-    study, notes = _reached(args, question)
-    trial, new = next_trial(study, another=args.another)
+    with _bar(args) as bar:
+        study, notes = _reached(args, question)
+        bar.update()
+        trial, new = next_trial(study, another=args.another)
+        bar.update()
     if not new:
         since = "" if trial.started is None else f" since {trial.started:%Y-%m-%d %H:%M}"
         again = f"trial {trial.number} is open{since}: it is shown again, and nothing is spent"

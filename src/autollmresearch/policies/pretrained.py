@@ -29,6 +29,9 @@ def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     quiet()
+    expected = "expected a directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
+    if Path(path).is_dir() and not any((Path(path) / n).is_file() for n in ("config.json", "adapter_config.json")):
+        raise CheckpointProblem(f"{path} holds no config.json; {expected}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model: Any
@@ -40,7 +43,6 @@ def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = 
             model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
         raise CheckpointProblem(
-            f"{path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; expected a "
-            "directory with config.json, safetensors and a tokenizer, or the id of one on a hub"
+            f"{path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; {expected}"
         ) from None
     return model, tokenizer

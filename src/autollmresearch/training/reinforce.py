@@ -188,9 +188,8 @@ def train(
     )
     trainer = make_trainer(model, tokenizer, rollouts, reward, settings, out / WORKING, seed=seed)
     trainer.add_callback(TrajectoriesKept(out / TRAJECTORIES, settings.epochs))
-    report(trainer, out / METRICS, "reinforce", progress=progress)
     last = last_checkpoint(out / WORKING)
-    with warnings.catch_warnings():
+    with report(trainer, out / METRICS, "reinforce", progress=progress), warnings.catch_warnings():
         # TRL 1.16 asks transformers 5.24 under a name that it is going to drop.
         warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
         trainer.train(resume_from_checkpoint=None if last is None else str(last))

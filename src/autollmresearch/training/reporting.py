@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,9 @@ def check_reporter(name: str) -> None:
         raise InvalidRecipe(f"report_to {name} needs its package, which is not installed; install it, or say none")
 
 
-def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> None:
-    """Make a trainer write `metrics`, and show a bar if `progress`; nothing of its own on standard output."""
+@contextmanager
+def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> Iterator[None]:
+    """A trainer that trains meanwhile writes `metrics`, and shows a bar if `progress`; nothing on standard output."""
     quiet()
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)
@@ -41,8 +44,13 @@ def report(trainer: Trainer, metrics: Path, title: str, *, progress: bool) -> No
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
             callback.logging_dir = str(metrics.parent / "tensorboard")  # its own default goes when the step is finished
     trainer.add_callback(MetricsFile(metrics))
+    bar = Bar(title)
     if progress:
-        trainer.add_callback(Bar(title))
+        trainer.add_callback(bar)
+    try:
+        yield
+    finally:
+        bar.close()  # after Ctrl-C no callback is told of an end
 
 
 class MetricsFile(TrainerCallback):
@@ -100,6 +108,7 @@ class Bar(TrainerCallback):
             shown = {k: float(logs[k]) for k in self.SHOWN if k in logs}
             self.bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def close(self) -> None:
+        """Leave the bar as it stands."""
         if self.bar is not None:
             self.bar.close()

@@ -180,9 +180,9 @@ def fine_tune(
         data_collator=OwnTokens(tokenizer.pad_token_id),
     )
     trainer.groups = LengthGroups(lengths, settings.batch_size, seed, grouped=settings.group_by_length)
-    report(trainer, out / METRICS, title, progress=progress)
     last = last_checkpoint(working)
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with report(trainer, out / METRICS, title, progress=progress):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     save(trainer, out / CHECKPOINT)
     logged = [log for log in trainer.state.log_history if "loss" in log]
     return SftResult(

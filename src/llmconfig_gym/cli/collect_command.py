@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json, print_table
 from llmconfig_gym.errors import CollectError
+from llmconfig_gym.exits import Exit
 from llmconfig_gym.text import number, value_text
 
 if TYPE_CHECKING:
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
     from llmconfig_gym.collect.driver import Group, Runner
     from llmconfig_gym.collect.verify import Check, Plan
 
-EXIT_NOT_VERIFIED = 1
-
 COLLECT_EXAMPLES = """it resumes: the same command runs only what is missing. Runs stay in --work until you remove it.
 
 examples:
   llmconfig-gym collect --out my-micro --workers 2
   llmconfig-gym collect --out small --experiments N6k-D262k,N6k-D524k
   llmconfig-gym collect --out mine --command "python train.py --lr {lr} --steps {steps}" --space space.yaml
+"""
+
+VERIFY_EXAMPLES = """exit code: 0 if everything is within its tolerance, 1 if not
+
+examples:
+  llmconfig-gym verify micro --rows 5
+  llmconfig-gym verify ./my-micro --rows 20 --seed 1 --format json
 """
 
 
@@ -64,7 +70,7 @@ def register(commands: Commands) -> None:
         "verify",
         help="run some of a suite's runs again",
         description="Check that a suite's tables follow from its runs, and run some of these again.",
-        epilog="exit code: 0 if everything is within its tolerance, 1 if not",
+        epilog=VERIFY_EXAMPLES,
     )
     p.add_argument("suite", metavar="SUITE", help="a suite made by `collect`: micro, or the path of its directory")
     p.add_argument("--rows", type=int, default=5, metavar="K", help="how many runs (default: 5)")
@@ -72,7 +78,7 @@ def register(commands: Commands) -> None:
     p.add_argument("--device", help="as PyTorch names it (default: that of the suite)")
     add_progress(p)
     add_format(p)
-    p.set_defaults(run=run_verify)
+    p.set_defaults(run=run_verify, resume_hint="Nothing was changed; --seed draws the same runs again.")
 
 
 def run_collect(args: argparse.Namespace) -> int:
@@ -148,7 +154,7 @@ def run_verify(args: argparse.Namespace) -> int:
             print(f"wrong: {problem}")
         exact = sum(c.exact for c in checks)
         print(f"{sum(c.ok for c in checks)} of {len(checks)} runs came out as stored, {exact} of them exactly")
-    return 0 if ok else EXIT_NOT_VERIFIED
+    return Exit.DONE if ok else Exit.NO
 
 
 def _runner(args: argparse.Namespace, work: Path) -> Runner:

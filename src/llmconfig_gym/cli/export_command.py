@@ -26,6 +26,11 @@ EXAMPLES = """examples:
 """
 WRITERS = (".csv", ".parquet", ".jsonl")
 
+EXAMPLES = """examples:
+  llmconfig-gym export micro --out micro.csv
+  llmconfig-gym export micro/N98k-D1M --out N98k-D1M.parquet
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the command."""

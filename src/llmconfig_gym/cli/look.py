@@ -12,10 +12,29 @@ from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.tasks import describe, describe_outcome
 from llmconfig_gym.text import number
 
+LIST_EXAMPLES = """examples:
+  llmconfig-gym list
+  llmconfig-gym list micro --task grpo --level high
+  llmconfig-gym list ./mine --format json
+"""
+SHOW_EXAMPLES = """examples:
+  llmconfig-gym show micro/N98k-D1M
+  llmconfig-gym show micro/N98k-D1M --format json
+"""
+TELL_EXAMPLES = """examples:
+  llmconfig-gym tell micro/N98k-D1M '{"lr": 0.008, "batch_size": 4}'
+  llmconfig-gym tell micro/N98k-D1M '{"lr": 0.008, "batch_size": 4}' --format json
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the three commands."""
-    p = commands.add_parser("list", help="list experiments", description="List the experiments that can be told now.")
+    p = commands.add_parser(
+        "list",
+        help="list experiments",
+        description="List the experiments that can be told now.",
+        epilog=LIST_EXAMPLES,
+    )
     p.add_argument("suites", nargs="*", metavar="SUITE", help="names or paths of suites (default: all at hand)")
     p.add_argument("--level", choices=("low", "medium", "high"), help="only this fidelity level")
     p.add_argument("--task", help="only this task")
@@ -23,13 +42,21 @@ def register(commands: Commands) -> None:
     p.set_defaults(run=run_list)
 
     p = commands.add_parser(
-        "show", help="explain one experiment", description="What an agent reads about an experiment."
+        "show",
+        help="explain one experiment",
+        description="What an agent reads about an experiment.",
+        epilog=SHOW_EXAMPLES,
     )
     p.add_argument("experiment", metavar="EXPERIMENT", help="an id from `list`")
     add_format(p)
     p.set_defaults(run=run_show)
 
-    p = commands.add_parser("tell", help="the outcome of one configuration", description="Tell one configuration.")
+    p = commands.add_parser(
+        "tell",
+        help="the outcome of one configuration",
+        description="Tell one configuration. What was not measured is answered with the most similar that was.",
+        epilog=TELL_EXAMPLES,
+    )
     p.add_argument("experiment", metavar="EXPERIMENT", help="an id from `list`")
     p.add_argument("config", metavar="CONFIG_JSON", help="""e.g. '{"lr": 0.001, "batch_size": 64}'""")
     add_format(p)

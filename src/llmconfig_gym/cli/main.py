@@ -1,6 +1,7 @@
 """The command line of the gym.
 
-`llmconfig-gym list | show | tell | download | import | export | twist | collect | verify`.
+`llmconfig-gym list | show | tell | download | import | export | twist | collect | verify |
+completion`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from llmconfig_gym.cli import collect_command, export_command, import_command, look, sources_command, twist_command
-from llmconfig_gym.cli.common import Commands, Parser, run_command
+from llmconfig_gym.cli import (
+    collect_command,
+    completion_command,
+    export_command,
+    import_command,
+    look,
+    sources_command,
+    twist_command,
+)
+from llmconfig_gym.cli.common import program, run_command
 from llmconfig_gym.errors import GymError
 
 EXAMPLES = """examples:
@@ -21,6 +30,9 @@ EXAMPLES = """examples:
   llmconfig-gym twist micro --how reversed --out micro-reversed
   llmconfig-gym collect --out my-micro
   llmconfig-gym verify micro --rows 5
+  llmconfig-gym export micro --out micro.csv
+
+`autollmresearch doctor` says what is installed for both programs.
 """
 
 
@@ -31,16 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = Parser(
-        prog="llmconfig-gym",
-        description="Measured LLM experiments as a multi-fidelity environment.",
-        epilog=EXAMPLES,
-    )
-    commands: Commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    parser, commands = program("llmconfig-gym", "Measured LLM experiments as a multi-fidelity environment.", EXAMPLES)
     look.register(commands)
     sources_command.register(commands)
     import_command.register(commands)
     export_command.register(commands)
     twist_command.register(commands)
     collect_command.register(commands)
+    completion_command.register(commands, parser)
     return parser

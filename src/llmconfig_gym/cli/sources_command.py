@@ -9,6 +9,13 @@ from llmconfig_gym.catalog import SOURCES, load_suite
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json, print_table
 from llmconfig_gym.errors import unknown_name
 
+EXAMPLES = """offline: set AUTOLLMRESEARCH_MIRROR to a folder laid out as owner/repo/commit/path
+
+examples:
+  llmconfig-gym download steplaw
+  llmconfig-gym download --replace
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the command."""
@@ -16,7 +23,7 @@ def register(commands: Commands) -> None:
         "download",
         help="fetch public tables",
         description="Fetch public tables at their pinned commits, check them, and keep them in the cache as suites.",
-        epilog="offline: set AUTOLLMRESEARCH_MIRROR to a folder laid out as owner/repo/commit/path",
+        epilog=EXAMPLES,
     )
     p.add_argument("sources", nargs="*", metavar="SOURCE", help=f"of {', '.join(SOURCES)} (default: all)")
     p.add_argument("--replace", action="store_true", help="convert again what is cached")

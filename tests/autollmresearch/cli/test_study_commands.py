@@ -52,14 +52,14 @@ def document(command: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]
     return data
 
 
-def refused(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+def refused(command: str, capsys: pytest.CaptureFixture[str], expected: int = 2) -> str:
     """The one line of a command with bad input."""
     try:
         code: object = main(shlex.split(command))
     except SystemExit as stop:
         code = stop.code
     out, err = capsys.readouterr()
-    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert (code, out, err.count("\n")) == (expected, "", 1)
     return err
 
 
@@ -200,8 +200,6 @@ def test_a_study_becomes_a_suite(place: Path, capsys: pytest.CaptureFixture[str]
         ("suggest --from runs.csv --target N=7B,tokens=1B --budget 0", "--budget must be at least 1, found 0"),
         ("suggest --from runs.csv --target N=7B --another", "--storage and --another need --study"),
         ("suggest --study big", "no study is called 'big'; none is known"),
-        ("suggest --study big --storage mysql://x/y", "use sqlite or postgresql"),
-        ("suggest --study big --storage nonsense", "'nonsense' is no storage URL"),
         ("tell big 0 2.3", "no study is called 'big'"),
         ("tell big 0", "say either the value or --failed REASON"),
         ("tell big 0 2.3 --failed x", "say either the value or --failed REASON"),
@@ -231,9 +229,15 @@ def test_told_twice_unknown_or_no_number(capsys: pytest.CaptureFixture[str]) -> 
     assert "no study is called 'bgi'; did you mean 'big'?" in refused("tell bgi 0 2.0", capsys)
 
 
+def test_an_address_that_is_no_storage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "use sqlite or postgresql" in refused("suggest --study big --storage mysql://x/y", capsys, 4)
+    assert "'nonsense' is no storage URL" in refused("suggest --study big --storage nonsense", capsys, 4)
+    assert [p.name for p in place.iterdir()] == ["runs.csv", "space.yaml"]
+
+
 def test_a_file_that_is_no_storage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "autollmresearch.db").write_text("hello" * 100)
-    assert "the file is no SQLite database; move it away or name another one" in refused("status big", capsys)
+    assert "the file is no SQLite database; move it away or name another one" in refused("status big", capsys, 4)
     assert (place / "autollmresearch.db").read_text() == "hello" * 100
 
 
@@ -242,7 +246,7 @@ def test_a_study_told_by_run_is_not_told_by_hand(place: Path, capsys: pytest.Cap
         "name: tiny\ncommand: echo {lr} val_loss=1\ntarget: {N: 4k}\nbudget: 2\npolicy: random\n"
         + SPACE.replace("  - {kind: grid, name: batch_size, levels: [64, 128, 256], log: true}\n", "")
     )
-    out, err = typed("run study.yaml --no-progress", capsys)
+    out, err = typed("run study.yaml --quiet", capsys)
     assert err == ""
     assert out.splitlines()[0] == "tiny: 2 of 2 trials are done"
     assert out.splitlines()[-1] == "more: autollmresearch status runs/tiny"

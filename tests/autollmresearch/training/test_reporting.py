@@ -48,7 +48,7 @@ def test_the_bar_goes_on_where_the_run_does(capsys: pytest.CaptureFixture[str]) 
     bar.on_train_begin(None, state(4), None)
     bar.on_log(None, state(5), None, {"loss": 0.25, "epoch": 1.0})
     bar.on_step_end(None, state(5), None)
-    bar.on_train_end(None, state(5), None)
+    bar.close()
     out, err = capsys.readouterr()
     assert out == ""
     assert "title:  40%" in err
