@@ -67,14 +67,18 @@ def add_decode(p: argparse.ArgumentParser) -> None:
 
 
 def _open(args: argparse.Namespace) -> LiveStudy:
+    return open_study(args.study, args.storage)
+
+
+def open_study(name: str, storage: str | None) -> LiveStudy:
     """The study that is meant: by name, or by the directory in which it is run."""
     from autollmresearch.live.settings import SETTINGS, read_saved
     from autollmresearch.live.study import load_study
 
-    if args.storage is None and (Path(args.study) / SETTINGS).is_file():
-        saved = read_saved(Path(args.study))
+    if storage is None and (Path(name) / SETTINGS).is_file():
+        saved = read_saved(Path(name))
         return load_study(saved["name"], saved["storage"])
-    return load_study(args.study, args.storage or DEFAULT_STORAGE)
+    return load_study(name, storage or DEFAULT_STORAGE)
 
 
 def run_tell(args: argparse.Namespace) -> int:
