@@ -14,7 +14,8 @@ function el(tag, attributes, ...children) {
 
 /** A table {title, headers, rows} that scrolls by itself where it is too wide. */
 function table({ title, headers, rows }) {
-  const cells = (row) => row.map((cell, i) => el(i ? "td" : "th", i ? null : { scope: "row" }, cell));
+  const words = (cell) => (cell.length > 30 ? "words" : null);
+  const cells = (row) => row.map((cell, i) => el(i ? "td" : "th", i ? { class: words(cell) } : { scope: "row" }, cell));
   return el(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": title },

@@ -94,15 +94,15 @@ function landscapePlot(experiment, layer, across, up, path, width) {
   ];
   if (experiment.optimum) {
     const { code, value, text } = experiment.optimum;
-    traces.push({
+    const star = {
       x: [place(code, across)],
       y: [up < 0 ? 0 : place(code, up)],
       mode: "markers",
-      marker: { symbol: "star-open", size: 30, color: "#ffffff", line: { color: "#000000", width: 4 } },
       hovertext: [plain(`the best: ${text}, ${value}`)],
       hovertemplate: "%{hovertext}<extra></extra>",
-    });
-    traces.push({ ...traces.at(-1), marker: { symbol: "star-open", size: 30, color: "#ffffff", line: { width: 1.5 } } });
+    };
+    const marker = (color, width) => ({ symbol: "star-open", size: 32, color, line: { color, width } });
+    traces.push({ ...star, marker: marker("#000000", 5) }, { ...star, marker: marker("#ffffff", 2) });
   }
   return {
     traces,

@@ -51,7 +51,7 @@ function regretPlot(parts, axis, looks, off) {
       const above = (values) => values.map((v) => Math.max(v, FLOOR));
       const edge = { x, mode: "lines", line: { width: 0, color: tone }, hoverinfo: "skip" };
       traces.push({ ...edge, y: above(curve.low) });
-      traces.push({ ...edge, y: above(curve.high), fill: "tonexty", fillcolor: faded(tone, second ? 0.06 : 0.12) });
+      traces.push({ ...edge, y: above(curve.high), fill: "tonexty", fillcolor: faded(tone, second ? 0.05 : 0.1) });
       const name = plain(run ? `${curve.method}, ${run}` : curve.method);
       traces.push({
         x,
