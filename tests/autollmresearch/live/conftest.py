@@ -85,26 +85,14 @@ def opened() -> Iterator[Callable[..., RDBStorage]]:
         storage.engine.dispose()
 
 
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason + "; in CI that is a failure")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
-def missing() -> Callable[[str], NoReturn]:
-    """`missing(reason)`: what a test needs is not installed. In CI that is a failure, elsewhere the test is skipped."""
-    return _missing
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(missing: Callable[[str], NoReturn]) -> Iterator[str]:
     """A PostgreSQL server of our own, on a Unix socket, with an empty database; it is gone afterwards."""
     found = shutil.which("initdb") or next(
         (str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None
     )
     if found is None:
-        _missing("PostgreSQL's server programs are not installed (Debian: apt-get install postgresql)")
+        missing("PostgreSQL's server programs are not installed (Debian: apt-get install postgresql)")
     programs = Path(found).resolve().parent
     home = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 characters
     run_as: dict[str, Any] = {"cwd": home, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
