@@ -88,8 +88,9 @@ def test_what_a_model_wrote_is_text_and_the_page_asks_nobody_for_anything(
         "document.body.append(s); fetch('http://127.0.0.1:9/').catch(() => {})"
     )
     assert browser.title == "big - AutoLLMResearch"
-    refused = errors(browser)
-    assert len([r for r in refused if "Content Security Policy" in r]) == 2, refused
+    refused = "\n".join(errors(browser))
+    assert "Executing inline script violates" in refused
+    assert "Refused to connect" in refused
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (320, True)])
@@ -167,10 +168,8 @@ def test_the_map_shows_the_best_over_the_rest_and_the_path_of_the_method(
             best = e.values[rows].min() if rows.any() else None
             assert map_["z"][y][x] == (None if best is None else pytest.approx(best, rel=1e-4))
     best = e.pool.config(int(np.argmin(e.losses)))
-    assert (star["x"], star["y"]) == (
-        [[True, False].index(best["bias"])],
-        [["full", "local", "mixed"].index(best["attention"])],
-    )
+    assert star["x"] == [[True, False].index(best["bias"])]
+    assert star["y"] == [["full", "local", "mixed"].index(best["attention"])]
     shown = " ".join(discs["text"])
     assert set(shown.replace("…", " ").split()) <= {"1", "2", "3"}
     rows = browser.find_elements(By.CSS_SELECTOR, "[aria-label^='Path of random'] tbody tr")

@@ -18,7 +18,7 @@ function table({ title, headers, rows }) {
   const cells = (row) => row.map((cell, i) => el(i ? "td" : "th", i ? { class: words(cell) } : { scope: "row" }, cell));
   return el(
     "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": title },
+    { class: "scroll", tabindex: 0, role: "group", "aria-label": title },
     el(
       "table",
       null,

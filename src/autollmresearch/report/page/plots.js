@@ -76,6 +76,7 @@ function regretPlot(parts, axis, looks, off) {
 /** A study's trials: values, what was expected of them, and the best so far. `runs` may be one or two studies. */
 function progressPlot(runs) {
   const traces = [];
+  const notes = []; // trials without a value
   runs.forEach((run, second) => {
     const { trials, direction, method } = run.progress;
     const tone = second ? (dark() ? "#E69F00" : "#D55E00") : dark() ? "#56B4E9" : "#0072B2";
@@ -111,18 +112,8 @@ function progressPlot(runs) {
       marker: { symbol: second ? "square" : "circle", size: 9, color: tone },
       hovertemplate: "trial %{x}: %{y:.5g}<extra></extra>",
     });
-    const failed = trials.filter((t) => t.status === "failed");
-    const values = known.map((t) => t.value);
-    if (failed.length && values.length) {
-      const worst = direction === "minimize" ? Math.max(...values) : Math.min(...values);
-      traces.push({
-        name: label("failed"),
-        x: failed.map((t) => t.n),
-        y: failed.map(() => worst),
-        mode: "markers",
-        marker: { symbol: "x", size: 10, color: tone },
-        hovertemplate: "trial %{x} failed<extra></extra>",
-      });
+    for (const { n, status } of trials.filter((t) => t.value === null)) {
+      notes.push({ x: n, y: 0, yref: "paper", yanchor: "bottom", text: label(status), showarrow: false, textangle: -90 });
     }
   });
   const title = [...new Set(runs.map((run) => run.progress.metric))].join(", ");
@@ -130,6 +121,7 @@ function progressPlot(runs) {
     traces,
     layout: layout({
       showlegend: true,
+      annotations: notes,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       xaxis: { title: { text: "trial" }, dtick: 1 },
       yaxis: { title: { text: plain(title) } },

@@ -162,7 +162,8 @@ function experimentPart(run, id, level) {
   const list = (values) => values.map((v) => [v, v]);
   const map = layer === null ? null : experiment.layers[layer];
   const drawable = map !== null && across !== null && map.codes.length > 0;
-  const rest = axes.length > 2 ? `, over all of the other ${axes.length - 2} parameters` : "";
+  const rest = experiment.axes.filter((_, i) => ![across, up].includes(String(i))).map(({ name }) => name);
+  const over = rest.length > 3 ? `, over all of the other ${rest.length} axes` : rest.length ? `, over all of ${rest.join(", ")}` : "";
   const cut = map && map.codes.length < map.cells ? ` Of ${map.cells} distinct ones the best ${map.codes.length}.` : "";
   return section(
     `${id}-experiments`,
@@ -190,21 +191,21 @@ function experimentPart(run, id, level) {
           el(
             "p",
             { class: "soft" },
-            `Each cell shows the best ${experiment.metric} measured in it${rest}: ${map.runs} runs (${map.label}); brighter ` +
+            `Each cell shows the best ${experiment.metric} measured in it${over}: ${map.label}, ${map.runs} in all; brighter ` +
               `is better, blank was not measured.${cut} Discs are the trials of seed ${experiment.seed}, numbered in order` +
               `${experiment.optimum ? "; the star is the best of all" : ""}.`,
           ),
         ]
       : el("p", { class: "soft" }, "There is nothing to draw a landscape from yet."),
-    path
+    path && run.kind === "benchmark"
       ? table({
           title: `Path of ${method}${protocol ? `, protocol ${protocol}` : ""}, seed ${experiment.seed}`,
           headers: ["trial", "configuration", experiment.metric || "value", "state"],
           rows: path.trials.map((t) => [String(t.n), t.text, t.value === null ? "-" : String(t.value), t.state]),
         })
       : null,
-    method === null ? null : conversation(experiment, method, protocol, id, level + 1),
     experiment.tables.map((t) => table(t)),
+    method === null ? null : conversation(experiment, method, protocol, id, level + 1),
   );
 }
 
@@ -238,7 +239,7 @@ function runPart(run, i, level, looks, several) {
     section(`${id}-costs`, "Costs", level, table(run.costs)),
     run.notes.length ? section(`${id}-notes`, "How to read it", level, paragraphs(run.notes)) : null,
     run.settings
-      ? more("Resolved settings", el("pre", { tabindex: 0, role: "region", "aria-label": "Resolved settings" }, run.settings))
+      ? more("Resolved settings", el("pre", { tabindex: 0, role: "group", "aria-label": "Resolved settings" }, run.settings))
       : null,
   ];
   return several
