@@ -75,7 +75,8 @@ function methodsBox(looks) {
 }
 
 function section(id, title, level, ...children) {
-  return el("section", { id, "aria-labelledby": `${id}-title` }, el(`h${level}`, { id: `${id}-title` }, title), children);
+  const landmark = level === 2 ? `${id}-title` : null; // those below would be too many, with names that are not unique
+  return el("section", { id, "aria-labelledby": landmark }, el(`h${level}`, { id: `${id}-title` }, title), children);
 }
 
 function paragraphs(texts, kind) {
