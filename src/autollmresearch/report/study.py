@@ -66,9 +66,13 @@ def over(spec: Spec, trials: list[LiveTrial]) -> bool:
 def _experiment(name: str, spec: Spec, trials: list[LiveTrial]) -> dict[str, Any]:
     own = _pool(spec, trials)
     axes = axes_of(spec.space, [r.pool for r in spec.cheaper] + ([own[0]] if own else []))
-    layers = [layer(f"this study's trials, {_at(spec)}", axes, *own, spec.metric)] if own else []
-    for runs in reversed(spec.cheaper):  # the dearest is nearest to the target
-        layers.append(layer(f"cheaper runs, {runs.fidelity.text()}", axes, runs.pool, runs.losses, spec.metric))
+    layers = [
+        layer(f"cheaper runs, {runs.fidelity.text()}", axes, runs.pool, runs.losses, spec.metric)
+        for runs in reversed(spec.cheaper)  # the dearest is nearest to the target
+    ]
+    if own:  # shown first, unless it has less to show
+        mine = layer(f"this study's trials, {_at(spec)}", axes, *own, spec.metric)
+        layers.insert(1 if layers and layers[0]["cells"] > mine["cells"] else 0, mine)
     return {
         "name": f"{name}: {_at(spec)}",
         "facts": [],

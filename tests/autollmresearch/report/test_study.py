@@ -28,8 +28,8 @@ def test_every_trial_is_there_with_its_reason_its_expectation_and_its_outcome(
     assert [t["told"] for t in turns] == ["val_loss 2.25", f"failed: {hostile[0]}", "not told yet"]
     assert {t["expected"] for t in turns} == {"2.3 ± 0.1"}
     assert turns[0]["likely"] == ["60 %: lr 1.0e-3, batch 32, act a"]
-    assert [layer["label"].split(",")[0] for layer in experiment["layers"]] == ["this study's trials", "cheaper runs"]
-    assert experiment["layers"][1]["runs"] == 6
+    assert [layer["label"].split(",")[0] for layer in experiment["layers"]] == ["cheaper runs", "this study's trials"]
+    assert [layer["runs"] for layer in experiment["layers"]] == [6, 1]
     assert experiment["tables"][1]["rows"] == (("N 1.0e6 (1.0e6 FLOPs)", "6", "2.4", "lr 1.0e-3, batch 32, act a"),)
     assert run["costs"]["rows"][0][1:4] == ("3", "3", "3.0e9 FLOPs")
 

@@ -95,7 +95,7 @@ function progressPlot(runs) {
       hoverinfo: "skip",
     });
     traces.push({
-      name: label("expected, with one standard deviation"),
+      name: label("expected ± sd"),
       x: wished.map((t) => t.n - 0.08),
       y: wished.map((t) => t.expected),
       error_y: { type: "data", array: wished.map((t) => t.sd || 0), color: faded(tone, 0.6), thickness: 1.2 },

@@ -194,7 +194,7 @@ function experimentPart(run, id, level) {
             { class: "soft" },
             `Each cell shows the best ${experiment.metric} measured in it${over}: ${map.label}, ${map.runs} in all; brighter ` +
               `is better, blank was not measured.${cut} Discs are the trials of seed ${experiment.seed}, numbered in order` +
-              `${experiment.optimum ? "; the star is the best of all" : ""}.`,
+              `${experiment.optimum ? `; the star is the best ${run.progress ? "trial" : "of all"}` : ""}.`,
           ),
         ]
       : el("p", { class: "soft" }, "There is nothing to draw a landscape from yet."),
@@ -291,8 +291,7 @@ function render() {
   document.getElementById("title").textContent = title;
   const main = document.getElementById("main");
   patch(main, fresh);
-  const links = [...main.querySelectorAll(":is(h2, h3, h4)[id$=-title]")].filter((h) => several || h.tagName === "H2");
-  const wanted = links.filter((h) => !several || h.tagName !== "H4");
+  const wanted = [...main.querySelectorAll("h2[id$=-title]")];
   const nav = el(
     "nav",
     { id: "parts", "aria-label": "Parts" },
