@@ -105,7 +105,7 @@ def _costs(frame: pd.DataFrame) -> Table:
     rows = []
     for method in method_order(list(sums.index)):
         spent = sums.loc[method]
-        tokens = (f"{int(spent[k]):,}" if spent[k] else "-" for k in ("read_tokens", "written_tokens"))
+        tokens = (f"{spent[k]:,.0f}" if spent[k] else "-" for k in ("read_tokens", "written_tokens"))
         price = f"{spent['cost']:.4g}" if spent["cost"] else "-"
         rows.append((method, str(counts[method]), f"{spent['seconds']:.2f}", *tokens, price))
     return Table("What all proposals took", headers, tuple(rows))
