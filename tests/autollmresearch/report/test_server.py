@@ -70,10 +70,11 @@ def test_a_trial_that_is_told_appears_while_the_page_is_open(
     browser: webdriver.Chrome, address: str, study: LiveStudy
 ) -> None:
     browser.get(address)
-    summary = browser.find_element(By.CSS_SELECTOR, ".turn details[open] summary")
-    summary.click()
+    WebDriverWait(browser, PATIENCE).until(lambda b: "2 told" in b.find_element(By.ID, "status").text)
     status = browser.find_element(By.ID, "status")
     assert status.text == "Live: 3 of 3 trials proposed, 2 told."
+    summary = browser.find_element(By.CSS_SELECTOR, ".turn details[open] summary")
+    summary.click()
     study.tell(2, 1.875)
     WebDriverWait(browser, PATIENCE).until(lambda b: status.text == "Live: 3 of 3 trials proposed, 3 told.")
     last = browser.find_elements(By.CSS_SELECTOR, ".turn")[-1]
