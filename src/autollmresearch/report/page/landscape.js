@@ -106,8 +106,8 @@ function landscapePlot(experiment, layer, across, up, path, width) {
   }
   return {
     traces,
+    height: up < 0 ? 220 : narrow ? 380 : 520,
     layout: layout({
-      height: up < 0 ? 220 : narrow ? 380 : 520,
       xaxis: ticks(a, narrow ? 4 : 9),
       yaxis: ticks(b, 12),
     }),

@@ -31,7 +31,6 @@ function layout(changes) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: text, family: "system-ui, sans-serif", size: 13 },
     margin: { l: 8, r: 8, t: 12, b: 8 },
-    height: 420,
     hovermode: "closest",
     showlegend: false,
     xaxis: { ...axis, ...xaxis },
@@ -66,6 +65,7 @@ function regretPlot(parts, axis, looks, off) {
   }
   return {
     traces,
+    height: 420,
     layout: layout({
       xaxis: { title: { text: plain(axis) }, dtick: 1, range: null },
       yaxis: { title: { text: "mean simple regret (log)" }, type: "log", exponentformat: "power" },
@@ -119,6 +119,7 @@ function progressPlot(runs) {
   const title = [...new Set(runs.map((run) => run.progress.metric))].join(", ");
   return {
     traces,
+    height: 420,
     layout: layout({
       showlegend: true,
       annotations: notes,

@@ -30,7 +30,8 @@ const drawn = new WeakMap();
 function draw(place) {
   const spec = specs.get(place.dataset.plot);
   if (!spec || !seen.has(place.id)) return;
-  const { traces, layout } = spec(place.clientWidth);
+  const { traces, layout, height } = spec(place.clientWidth);
+  place.style.height = `${height}px`; // not plotly's, which forgets it when the window changes
   const now = JSON.stringify([traces, layout, dark()]);
   if (drawn.get(place) === now) return;
   drawn.set(place, now);
