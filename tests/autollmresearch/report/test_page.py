@@ -181,7 +181,7 @@ def test_the_map_shows_the_best_over_the_rest_and_the_path_of_the_method(
     )
     for key, name in (("across", "bias"), ("up", "attention"), ("method", "random")):
         Select(browser.find_element(By.CSS_SELECTOR, f"[data-key=run-0-{key}]")).select_by_visible_text(name)
-    map_, *_, discs, _, star = browser.execute_script("return document.getElementById('run-0-map').data")
+    map_, *_, star, discs = browser.execute_script("return document.getElementById('run-0-map').data")
     e = toy.experiment("toy/shape-high")
     for y, attention in enumerate(("full", "local", "mixed")):
         for x, bias in enumerate((True, False)):

@@ -81,16 +81,6 @@ function landscapePlot(experiment, layer, across, up, path, width) {
     },
     { ...route, line: { color: "#ffffff", width: 5 } },
     { ...route, line: { color: "#000000", width: 1.5 } },
-    {
-      x: found.map((s) => s.x),
-      y: found.map((s) => s.y),
-      mode: "markers+text",
-      marker: { size: 21, color: "#ffffff", line: { color: "#000000", width: 1.5 } },
-      text: found.map((s) => (s.numbers.length > 2 ? `${s.numbers[0]}…` : s.numbers.join(" "))),
-      textfont: { color: "#000000", size: 11 },
-      hovertext: found.map((s) => s.text.map(plain).join("<br>")),
-      hovertemplate: "%{hovertext}<extra></extra>",
-    },
   ];
   if (experiment.optimum) {
     const { code, value, text } = experiment.optimum;
@@ -101,9 +91,19 @@ function landscapePlot(experiment, layer, across, up, path, width) {
       hovertext: [plain(`the best: ${text}, ${value}`)],
       hovertemplate: "%{hovertext}<extra></extra>",
     };
-    const marker = (color, width) => ({ symbol: "star-open", size: 32, color, line: { color, width } });
+    const marker = (color, width) => ({ symbol: "star-open", size: 38, color, line: { color, width } });
     traces.push({ ...star, marker: marker("#000000", 5) }, { ...star, marker: marker("#ffffff", 2) });
   }
+  traces.push({
+    x: found.map((s) => s.x),
+    y: found.map((s) => s.y),
+    mode: "markers+text",
+    marker: { size: 21, color: "#ffffff", line: { color: "#000000", width: 1.5 } },
+    text: found.map((s) => (s.numbers.length > 2 ? `${s.numbers[0]}…` : s.numbers.join(" "))),
+    textfont: { color: "#000000", size: 11 },
+    hovertext: found.map((s) => s.text.map(plain).join("<br>")),
+    hovertemplate: "%{hovertext}<extra></extra>",
+  });
   return {
     traces,
     height: up < 0 ? 220 : narrow ? 380 : 520,
