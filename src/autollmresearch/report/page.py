@@ -18,7 +18,7 @@ from typing import Any
 
 from llmconfig_gym.files import write_text
 
-SCRIPTS = ("dom.js", "plots.js", "landscape.js", "report.js")
+SCRIPTS = ("dom.js", "plots.js", "landscape.js", "parts.js", "report.js")
 """In this order, as one script."""
 
 
