@@ -18,11 +18,11 @@ from pathlib import Path
 import pandas as pd
 
 from autollmresearch.benchmark.protocols import Active, parse_protocol
-from autollmresearch.benchmark.report import digits, overall
 from autollmresearch.benchmark.runner import read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import method_order
+from autollmresearch.benchmark.tables import digits, overall
 from llmconfig_gym.files import whole_file
 
 KEPT = Path(__file__).parent / "kept.parquet"

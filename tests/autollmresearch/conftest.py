@@ -1,10 +1,11 @@
 """Small synthetic suites: a moving optimum with holes, a mixture pool that is maximised, a space of mixed kinds."""
 
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Integer, Para
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 from llmconfig_gym.suite import Card, Suite
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 LR = tuple(float(f"{v:.2e}") for v in np.geomspace(1e-3, 3e-2, 7))
 BATCH = (8, 16, 32, 64)
@@ -362,3 +366,52 @@ def shipped(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     AgentSettings(Style(top=2, evidence=True, trends=False), context=8000, score=True).save(path)
     monkeypatch.setattr("autollmresearch.policies.named.SHIPPED", path)
     return path
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason + "; in CI that is a failure")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """`missing(reason)`: what a test needs is not installed. In CI that is a failure, elsewhere the test is skipped."""
+    return _missing
+
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",  # as root it starts in no other way
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # in a container that memory may be small
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,1000",
+)
+
+
+@pytest.fixture(scope="session")
+def browser(
+    tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], NoReturn]
+) -> Iterator["webdriver.Chrome"]:
+    """Chromium without a window and with a profile of its own."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in programs:
+        missing("chromium is not installed (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(programs[0])
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium') / 'profile'}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(str(programs[1])))
+    try:
+        yield driver
+    finally:
+        driver.quit()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from autollmresearch.benchmark.metrics import bootstrap_interval
-from autollmresearch.benchmark.report import Table, digits, signed
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.summary import cube, shown_budgets
+from autollmresearch.benchmark.tables import Table, digits, signed
 from llmconfig_gym.files import write_text
 from llmconfig_gym.parameter import FloatArray
 

@@ -23,6 +23,8 @@ COLOURS = (
 )
 """Okabe and Ito's colour-blind-safe palette, but for its yellow, too pale on white; and two of Tol's. A method keeps
 its colour."""
+DARK = {"#D55E00": "#E8743B", "#0072B2": "#4A9BE0", "#000000": "#FFFFFF", "#882255": "#D65A92", "#332288": "#A395F0"}
+"""On a dark ground: what to take for those of the colours that are too dark to be seen there."""
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
 FLOOR = 1e-4

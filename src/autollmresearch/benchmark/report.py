@@ -1,312 +1,39 @@
-"""Report: `report.md`, `report.html`, pictures and a page per experiment, from a benchmark's rows and settings."""
+"""Report: `report.md`, pictures and `report.html` (see `autollmresearch.report`), from what a benchmark left."""
 
 from __future__ import annotations
 
-import base64
-import json
-import math
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autollmresearch.benchmark.plots import file_name, save_curves, save_ranks
+from autollmresearch.benchmark.plots import save_curves, save_ranks
 from autollmresearch.benchmark.runner import read_manifest
-from autollmresearch.benchmark.standing import Standing, standings
-from autollmresearch.benchmark.summary import Group, MethodSummary, method_order, shown_budgets, summarize
+from autollmresearch.benchmark.standing import standings
+from autollmresearch.benchmark.summary import summarize
+from autollmresearch.benchmark.tables import NOTES, Section, facts, group_section, standing_section
+from autollmresearch.report.benchmark import benchmark_run
+from autollmresearch.report.page import write_page
 from llmconfig_gym.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jinja2 import Template
-
-
-@dataclass(frozen=True)
-class Table:
-    """A titled table of text cells, ready for any format."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """The table in GitHub's Markdown."""
-        from tabulate import tabulate
-
-        return tabulate(self.rows, self.headers, tablefmt="pipe", disable_numparse=True)
-
-    def plain(self) -> str:
-        """The table for a terminal."""
-        from tabulate import tabulate
-
-        return tabulate(self.rows, self.headers, tablefmt="simple", disable_numparse=True)
-
-
-def headline(group: Group) -> Table:
-    """Mean simple regret with intervals, cumulative regret, ranks, distance to the best method, time.
-
-    Where a method is a language model that counts its tokens: tokens per proposal and what all of them cost.
-    """
-    last = group.budget
-    counted = any(m.read_tokens or m.written_tokens for m in group.methods)
-    priced = any(m.cost for m in group.methods)
-    headers = (
-        "method",
-        *(f"regret b={b}" for b in group.shown),
-        "cumulative",
-        "average rank",
-        f"behind the best, b={last}",
-        "within noise",
-        "s / proposal",
-        *(("tokens read / proposal", "written / proposal") if counted else ()),
-        *(("cost, all proposals",) if priced else ()),
-    )
-    rows = tuple(
-        (
-            m.method,
-            *(f"{digits(m.regret[b - 1])} [{digits(m.low[b - 1])}, {digits(m.high[b - 1])}]" for b in group.shown),
-            f"{m.cumulative[-1]:.2f}",
-            f"{m.rank[-1]:.1f}",
-            _behind(m),
-            _share(float(m.within_noise[-1])),
-            f"{m.seconds:.3f}",
-            *((_tokens(m.read_tokens), _tokens(m.written_tokens)) if counted else ()),
-            *((f"{m.cost:.4g}" if m.cost else "-",) if priced else ()),
-        )
-        for m in group.methods
-    )
-    return Table(group.title, headers, rows)
-
-
-def scales(group: Group) -> Table:
-    """The same results on the other scales: unclipped, over (median - best), and as percent excess."""
-    headers = (
-        "method",
-        *(f"unclipped b={b}" for b in group.shown),
-        *(f"/(median-best) b={b}" for b in group.shown),
-        *(f"excess % b={b}" for b in group.shown),
-    )
-    rows = tuple(
-        (
-            m.method,
-            *(digits(m.unclipped[b - 1]) for b in group.shown),
-            *(digits(m.median_regret[b - 1]) for b in group.shown),
-            *(_percent(float(m.excess_percent[b - 1])) for b in group.shown),
-        )
-        for m in group.methods
-    )
-    return Table(f"{group.title}: other scales", headers, rows)
-
-
-def overall(standing: Standing) -> Table:
-    """All methods over all experiments: ranks, distance to the best, experiments won, tied and lost, time."""
-    headers = (
-        "method",
-        "average rank",
-        "rank at b=1",
-        "regret per trial",
-        "behind the best",
-        "won / tied / lost",
-        "s / proposal",
-    )
-    rows = tuple(
-        (
-            p.method,
-            f"{p.rank:.2f}",
-            f"{p.first:.2f}",
-            digits(p.regret),
-            _gap(p.behind) if i else "best",
-            f"{p.won} / {p.tied} / {p.lost}" if i else "-",
-            f"{p.seconds:.3f}",
-        )
-        for i, p in enumerate(standing.places)
-    )
-    return Table(f"All {standing.experiments} experiments, protocol {standing.protocol}", headers, rows)
-
-
-def digits(value: float) -> str:
-    """A regret with three decimals, without the leading zero: `.017`, `1.00`."""
-    if math.isnan(value):
-        return "-"
-    text = f"{value:.3f}"
-    return text[1:] if text.startswith("0.") else f"{value:.2f}"
-
-
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def _behind(m: MethodSummary) -> str:
-    return _gap(m.behind) if any(m.behind) else "best"
-
-
-def _gap(gap: tuple[float, float, float]) -> str:
-    """A paired difference with its interval."""
-    mean, low, high = gap
-    verdict = "" if low > 0 or high < 0 else " (tie)"  # less than the best: the oracle
-    return f"{signed(mean)} [{signed(low)}, {signed(high)}]{verdict}"
-
-
-def signed(value: float) -> str:
-    """`digits` of a number that may be negative."""
-    return f"-{digits(-value)}" if value < 0 else digits(value)
-
-
-def _share(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{100 * value:.0f} %"
-
-
-def _tokens(mean: float) -> str:
-    return f"{mean:.0f}" if mean else "-"
-
-
-NOTES = (
-    "Simple regret at b is (best of the first b trials - best in the table) / (worst - best), averaged over "
-    "experiments and seeds; where the suite says so, worst is clipped at a multiple of best so that diverged runs do "
-    "not flatten the scale. Brackets are 95 % bootstrap intervals over experiments and seeds within them.",
-    "Cumulative: sum of every trial's regret over the episode; a duplicate or invalid trial counts as 1. Average rank: "
-    "by simple regret at the last trial, 1 is best, ties share. Behind the best: paired difference to the method with "
-    "the least mean at the last trial; '(tie)' where its interval holds 0. Within noise: share of episodes "
-    "that end within one standard deviation of a single run of the best value.",
-    "All experiments: average rank by the mean regret of all trials of an episode, and by the first trial's simple "
-    "regret; regret per trial with every suite's experiments of one task weighing the same; behind the best and won, "
-    "tied, lost: against the method with the best rank, paired. Two ranks that differ by less than the critical "
-    "difference (Nemenyi's test at 5 %) cannot be told apart; bars join such methods (Demsar 2006).",
-    "Under active:B a method pays for every run, B runs of the target in all, and b of T stands for b / T of B spent: "
-    "regret is then that of the configuration it recommends, alone, of which it is told nothing; cumulative sums "
-    "these, and time and tokens are per such part.",
-)
 
 
 def write_report(out: Path, frame: pd.DataFrame) -> Path:
-    """Write `report.md`, `report.html`, the pictures and `experiments/*.html` into `out`; returns the HTML's path."""
+    """Write `report.md`, `report.html` and the pictures into `out`; returns the HTML's path."""
     manifest = read_manifest(out)
-    sections = [*map(partial(_standing, out), standings(frame)), *map(partial(_group, out), summarize(frame))]
-    pages = {}
-    (out / "experiments").mkdir(exist_ok=True)
-    for number, (name, rows) in enumerate(frame.groupby("experiment", sort=False), start=1):
-        title = str(name)
-        pages[title] = f"experiments/{number}-{file_name(title)}.html"  # numbered: two names may give one file's
-        parts = [_experiment(str(protocol), part) for protocol, part in rows.groupby("protocol", sort=False)]
-        write_text(out / pages[title], _html(title, parts, manifest))
+    sections = [
+        *((standing_section(s), save_ranks(s, out) if len(s.places) > 2 else None) for s in standings(frame)),
+        *((group_section(g), save_curves(g, out)) for g in summarize(frame)),
+    ]
     write_text(out / "report.md", _markdown(sections, manifest))
-    write_text(out / "report.html", _html("Benchmark", sections, manifest, pages))
-    return out / "report.html"
+    return write_page(out / "report.html", {"runs": [benchmark_run(out, frame)], "comparison": None})
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of a report.
-
-    Attributes:
-        title, size: what it is about, and what it rests on.
-        table, more: the numbers that matter, and further ones.
-        picture, alt: its file, if there is one, and what it shows.
-    """
-
-    title: str
-    size: str
-    table: Table
-    more: tuple[Table, ...] = ()
-    picture: Path | None = None
-    alt: str = ""
-
-
-def _standing(out: Path, standing: Standing) -> Section:
-    table = overall(standing)
-    parts = [f"{standing.experiments} experiments."]
-    picture = None
-    if len(standing.places) > 2:
-        picture = save_ranks(standing, out)
-        parts.append(
-            f"Ranks that differ by less than {standing.critical:.2f} cannot be told apart. "
-            f"Friedman's test that all methods are the same: p = {standing.chance:.2g}."
-        )
-    if standing.missing:
-        parts.append(f"Not on all of them, so without a place: {', '.join(standing.missing)}.")
-    alt = "Average ranks of the methods, and which cannot be told apart; the table holds the ranks."
-    return Section(table.title, " ".join(parts), table, picture=picture, alt=alt)
-
-
-def _group(out: Path, group: Group) -> Section:
-    alt = "Mean simple regret against trials for each method; the table holds the numbers."
-    return Section(group.title, _size(group), headline(group), (scales(group),), save_curves(group, out), alt)
-
-
-def _experiment(protocol: str, rows: pd.DataFrame) -> Section:
-    """One experiment under one protocol: what each method chose first, and what came of it."""
-    seeds, budget = rows["seed"].nunique(), int(rows["trial"].max())
-    shown = shown_budgets(budget)
-    cells = []
-    for method in method_order(list(rows["method"].unique())):
-        mine = rows[rows["method"] == method]
-        regret = mine.groupby("trial")["simple_regret"].mean()
-        total = float(mine.loc[mine["trial"] == budget, "cumulative_regret"].mean())
-        choice, count = Counter(mine.loc[mine["trial"] == 1, "config"]).most_common(1)[0]
-        served = not math.isnan(total)  # else the reason stands in place of a choice
-        cells.append(
-            (
-                method,
-                choice,
-                _share(count / seeds) if served else "not applicable",
-                *(digits(float(regret[b])) for b in shown),
-                f"{total:.2f}" if served else "-",
-            )
-        )
-    headers = ("method", "first choice", "of seeds", *(f"regret b={b}" for b in shown), "cumulative")
-    title = f"protocol {protocol}"
-    size = f"{seeds} seeds; shown is the most frequent first choice."
-    return Section(title, size, Table(title, headers, tuple(cells)))
-
-
-def _markdown(sections: list[Section], manifest: dict[str, Any]) -> str:
-    parts = ["# Benchmark", _facts(manifest), *NOTES]
-    for s in sections:
-        parts += [f"## {s.title}", s.size, s.table.markdown()]
-        parts += [f"![{s.alt}]({s.picture.name})"] if s.picture else []
-        for table in s.more:
+def _markdown(sections: list[tuple[Section, Path | None]], manifest: dict[str, Any]) -> str:
+    parts = ["# Benchmark", facts(manifest), *NOTES]
+    for section, picture in sections:
+        parts += [f"## {section.title}", section.size, section.table.markdown()]
+        parts += [f"![{section.alt}]({picture.name})"] if picture else []
+        for table in section.more:
             parts += [f"### {table.title}", table.markdown()]
     return "\n\n".join(parts) + "\n"
-
-
-def _html(title: str, sections: list[Section], manifest: dict[str, Any], pages: Mapping[str, str] | None = None) -> str:
-    images = [base64.b64encode(s.picture.read_bytes()).decode() if s.picture else "" for s in sections]
-    return _template().render(
-        title=title,
-        sections=list(zip(sections, images, strict=True)),
-        pages=pages or {},
-        notes=NOTES,
-        facts=_facts(manifest),
-        manifest=json.dumps(manifest, indent=1),
-    )
-
-
-@cache
-def _template() -> Template:
-    """Compiled once for all pages of a report."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("autollmresearch.benchmark"), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("report.html.jinja")
-
-
-def _facts(manifest: dict[str, Any]) -> str:
-    s = manifest["settings"]
-    return (
-        f"Targets: {s['level']} fidelity. {s['budget']} trials per episode, {s['seeds']} seeds. "
-        f"Version {manifest['version']}, settings digest {manifest['digest'][:12]}."
-    )
-
-
-def _size(group: Group) -> str:
-    text = f"{len(group.experiments)} experiments, {group.seeds} seeds: {', '.join(group.experiments)}."
-    return " ".join((text, *not_applicable(group)))
-
-
-def not_applicable(group: Group) -> list[str]:
-    """A sentence for every method that cannot serve the group."""
-    return [f"Not applicable: {method} ({reason})." for method, reason in group.missing]

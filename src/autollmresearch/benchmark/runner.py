@@ -24,8 +24,9 @@ from autollmresearch.active.episode import run_active
 from autollmresearch.baselines.oracle import OraclePolicy
 from autollmresearch.benchmark.metrics import NOT_APPLICABLE, episode_metrics, recommendation_metrics
 from autollmresearch.benchmark.protocols import Active, parse_protocol
+from autollmresearch.benchmark.record import EPISODES, TARGETS, episode_line, targets_text
 from autollmresearch.benchmark.settings import BenchmarkSettings
-from autollmresearch.episode import run_episodes
+from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.errors import NotApplicable, ResultsMismatch
 from autollmresearch.methods import make_active, make_policy
 from llmconfig_gym.files import whole_file, write_text
@@ -57,12 +58,17 @@ class Cell:
         text = json.dumps([self.method, self.experiment, self.protocol])
         return hashlib.sha256(text.encode()).hexdigest()[:24] + ".parquet"
 
+    @property
+    def spoken(self) -> str:
+        """The name of the file that holds what its method said."""
+        return self.filename.removesuffix("parquet") + "jsonl"
+
 
 def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, progress: bool = True) -> pd.DataFrame:
     """Run what is missing in `out` and return all rows, in a fixed order.
 
     Args:
-        out: gets `settings.json`, `cells/` while running, and `results.parquet` at the end.
+        out: gets `settings.json`, `cells/` while running, and at the end `results.parquet` and what record.py says.
         workers: processes.
 
     Raises:
@@ -85,6 +91,9 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, p
     missing = [c for c in cells if _read_cell(out, c, settings) is None]
     _run(missing, settings, by_name, out, workers, progress, done=len(cells) - len(missing))
     frame = pd.concat([pd.read_parquet(out / "cells" / c.filename) for c in cells], ignore_index=True)
+    said = [out / "cells" / c.spoken for c in cells]
+    write_text(out / EPISODES, "".join(p.read_text(encoding="utf-8") for p in said if p.is_file()))
+    write_text(out / TARGETS, targets_text(settings, suites))
     with whole_file(results) as temporary:
         frame.to_parquet(temporary, index=False)
     shutil.rmtree(out / "cells")
@@ -215,6 +224,9 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
     except NotApplicable as reason:
         _write(_missing(cell, target.task, settings, str(reason)), path)
         return cell
+    said = episode_line(cell.method, cell.protocol, Trajectory(target.id, settings.budget, seeds[0], tuple(turns[0])))
+    if said:
+        write_text(path.with_name(cell.spoken), said)
     rows = []
     for seed, some in zip(seeds, turns, strict=True):
         metrics = measure(target, [turn.outcome for turn in some])

@@ -1,4 +1,4 @@
-"""`benchmark` runs methods on suites under protocols; `report` makes the report again from the rows."""
+"""`benchmark` runs methods on suites under protocols, and ends in a table and a report."""
 
 from __future__ import annotations
 
@@ -22,14 +22,10 @@ examples:
   autollmresearch benchmark --suite micro --protocol metered:10 --budget 3 --methods random,copy --out runs/ten
   autollmresearch benchmark --suite ./mine,steplaw --methods all --seeds 20 --workers 2 --out runs/all
 """
-REPORT_EXAMPLES = """examples:
-  autollmresearch report runs/micro
-  autollmresearch report runs/micro --format json
-"""
 
 
 def register(commands: Commands) -> None:
-    """Add the two commands."""
+    """Add the command."""
     p = commands.add_parser(
         "benchmark",
         help="compare methods",
@@ -48,16 +44,6 @@ def register(commands: Commands) -> None:
     add_format(p)
     hint = "Finished cells are kept; run the same command again to go on."
     p.set_defaults(run=run_benchmark_command, resume_hint=hint)
-
-    p = commands.add_parser(
-        "report",
-        help="make the report again",
-        description="Make a benchmark's report from its rows.",
-        epilog=REPORT_EXAMPLES,
-    )
-    p.add_argument("out", type=Path, metavar="DIR", help="a benchmark's --out")
-    add_format(p)
-    p.set_defaults(run=run_report)
 
 
 def add_targets(p: Parser, *, protocols: str, budget: int, seeds: int) -> None:
@@ -90,24 +76,20 @@ def run_benchmark_command(args: argparse.Namespace) -> int:
     methods = tuple(m for name in named for m in (ALL if name == "all" else (name,)))
     settings = read_targets(args, methods)
     frame = run_benchmark(settings, args.out, workers=args.workers, progress=args.progress)
-    return _show(args, frame)
+    return show_benchmark(args, args.out, frame)
 
 
-def run_report(args: argparse.Namespace) -> int:
-    from autollmresearch.benchmark.runner import read_results
-
-    return _show(args, read_results(args.out))
-
-
-def _show(args: argparse.Namespace, frame: pd.DataFrame) -> int:
-    from autollmresearch.benchmark.report import headline, not_applicable, overall, write_report
+def show_benchmark(args: argparse.Namespace, out: Path, frame: pd.DataFrame) -> int:
+    """Write the report of a benchmark into its directory and print its tables."""
+    from autollmresearch.benchmark.report import write_report
     from autollmresearch.benchmark.standing import standings
     from autollmresearch.benchmark.summary import summarize
+    from autollmresearch.benchmark.tables import headline, not_applicable, overall
 
-    page = write_report(args.out, frame)
+    page = write_report(out, frame)
     groups, places = list(summarize(frame)), list(standings(frame))
     if args.format == "json":
-        files = {"report": str(page), "results": str(args.out / "results.parquet")}
+        files = {"report": str(page), "results": str(out / "results.parquet")}
         print_json({**files, "groups": [g.to_dict() for g in groups], "standings": [asdict(s) for s in places]})
         return 0
     for group in groups:

@@ -1,5 +1,5 @@
 """The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report |
-play | train | ablate | show | doctor | completion`."""
+view | play | train | ablate | show | doctor | completion`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from autollmresearch.cli import (
     benchmark_command,
     doctor_command,
     play_command,
+    report_command,
     run_command,
     show_command,
     study_commands,
     suggest_command,
     train_command,
+    view_command,
 )
 from autollmresearch.errors import ResearchError
 from llmconfig_gym.cli import common, completion_command
@@ -28,6 +30,7 @@ EXAMPLES = """examples:
   autollmresearch benchmark --out runs/micro
   autollmresearch benchmark --suite steplaw --protocol full,metered:10 --methods random,copy,pooled-gp --out runs/s
   autollmresearch report runs/micro
+  autollmresearch view big
   autollmresearch play micro/N98k-D1M --protocol metered:10
   autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
   autollmresearch ablate --recipe recipes/cpu-smoke.yaml --run runs/smoke --out runs/smoke-ablation --only parts
@@ -49,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     study_commands.register(commands)
     run_command.register(commands)
     benchmark_command.register(commands)
+    report_command.register(commands)
+    view_command.register(commands)
     play_command.register(commands)
     train_command.register(commands)
     ablate_command.register(commands)

@@ -88,11 +88,6 @@ def add_decode(p: argparse.ArgumentParser) -> None:
     p.add_argument("--decode", choices=("score", "sample", "greedy"), help=f"{how} (what its checkpoint says)")
 
 
-def _open(args: argparse.Namespace) -> LiveStudy:
-    """The study that is meant: by name, or by the directory in which it is run."""
-    return reach_study(args.study, args.storage)
-
-
 def run_tell(args: argparse.Namespace) -> int:
     from autollmresearch.errors import InvalidSettings, StudyProblem
     from autollmresearch.live.propose import best_trial
@@ -101,7 +96,7 @@ def run_tell(args: argparse.Namespace) -> int:
     if (args.value is None) == (args.failed is None):
         raise InvalidSettings("say either the value or --failed REASON, such as: autollmresearch tell big 0 2.31")
     details = dict(_detail(text) for text in args.details)
-    study = _open(args)
+    study = reach_study(args.study, args.storage)
     if (run := study.recall(RUN)) is not None:
         raise StudyProblem(f"{study.name} is run by `autollmresearch run`, in {run['directory']}, which tells itself")
     if args.failed is not None:
@@ -156,7 +151,7 @@ def run_status(args: argparse.Namespace) -> int:
     from autollmresearch.live.export import phases_of
     from autollmresearch.live.propose import best_trial
 
-    study = _open(args)
+    study = reach_study(args.study, args.storage)
     parts = [*phases_of(study), study]
     if args.format == "json":
         print_json(
@@ -209,7 +204,7 @@ def _print_status(study: LiveStudy) -> None:
 def run_export(args: argparse.Namespace) -> int:
     from autollmresearch.live.export import export
 
-    study = _open(args)
+    study = reach_study(args.study, args.storage)
     count = export(study, args.out)
     if args.format == "json":
         print_json({"study": study.name, "path": str(args.out), "trials": count})

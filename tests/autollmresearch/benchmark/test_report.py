@@ -10,50 +10,52 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autollmresearch.benchmark.report import Table, digits, headline, overall, scales, write_report
+from autollmresearch.benchmark.report import write_report
 from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import Group, summarize
+from autollmresearch.benchmark.tables import Table, digits, headline, overall, scales
 from autollmresearch.cli.main import main
 from autollmresearch.errors import ResultsMismatch
+from llmconfig_gym.suite import Suite
 
 Frame = Callable[..., pd.DataFrame]
 CUBE = np.array([[[0.5, 0.25, 0.125], [0.4, 0.04, 0.0]], [[1.0, 0.9, 0.2], [0.7, 0.1, 0.1]]])
-VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Tags, text and table rows of a page; fails on tags that do not match."""
+    """Tags and attributes of a page, and the data within it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.open: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
-        assert self.open == []
+        self.data = json.loads(self.scripts[0])
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        if tag == "script":
+            self.scripts.append("")
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
-        self.text += data
+        if self.tags[-1:] == ["script"] and len(self.scripts) == 1:
+            self.scripts[-1] += data
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """All rows of the tables of results, headers included."""
+        (run,) = self.data["runs"]
+        tables = [table for part in (*run["standings"], *run["groups"]) for table in part["tables"]]
+        return [row for table in tables for row in (table["headers"], *table["rows"])]
+
+
+def page_of(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +70,9 @@ def finished(toy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(finished: Path, tmp_path: Path) -> Path:
-    """A directory with a benchmark's settings and nothing else."""
-    (tmp_path / "settings.json").write_bytes((finished / "settings.json").read_bytes())
+    """A directory with a benchmark's settings and what it keeps for its report, but no rows and no report."""
+    for name in ("settings.json", "targets.json", "episodes.jsonl"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
     return tmp_path
 
 
@@ -86,22 +89,24 @@ def test_what_is_not_applicable_is_said_in_every_format_even_if_nothing_else_is(
     sentence = "Not applicable: published-law (the law says a learning rate and a batch size; this space has weights)."
     assert sentence in capsys.readouterr().out
     assert sentence in (tmp_path / "out" / "report.md").read_text()
-    assert sentence in Page((tmp_path / "out" / "report.html").read_text()).text
+    (run,) = page_of(tmp_path / "out" / "report.html").data["runs"]
+    assert any(sentence in group["size"] for group in run["groups"])
 
 
 def test_both_pages_hold_every_number_of_every_method(finished: Path) -> None:
     frame = pd.read_parquet(finished / "results.parquet")
     expected = [list(row) for table in tables(frame) for row in (table.headers, *table.rows)]
     assert len(expected) == (3 * 2 + 1) * (1 + 3)  # tasks, tables, and the one of all; headers and methods
-    page = Page((finished / "report.html").read_text(encoding="utf-8"))
+    page = page_of(finished / "report.html")
     assert page.rows == expected
     markdown = (finished / "report.md").read_text(encoding="utf-8")
     lines = [line for line in markdown.splitlines() if line.startswith("|") and not line.startswith("|:-")]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == expected
-    for group in summarize(frame):
-        assert group.title in page.text
+    (run,) = page.data["runs"]
+    for group, shown in zip(summarize(frame), run["groups"], strict=True):
+        assert group.title == shown["title"]
         assert group.title in markdown
-        assert all(id_ in page.text and id_ in markdown for id_ in group.experiments)
+        assert all(id_ in shown["size"] and id_ in markdown for id_ in group.experiments)
 
 
 def test_the_numbers_shown_are_those_of_the_rows(finished: Path) -> None:
@@ -117,22 +122,55 @@ def test_the_numbers_shown_are_those_of_the_rows(finished: Path) -> None:
 
 def test_the_pages_say_with_what_they_were_made(finished: Path) -> None:
     manifest = json.loads((finished / "settings.json").read_text(encoding="utf-8"))
-    page = Page((finished / "report.html").read_text(encoding="utf-8"))
-    for text in (page.text, (finished / "report.md").read_text(encoding="utf-8")):
+    (run,) = page_of(finished / "report.html").data["runs"]
+    for text in (run["facts"][0], (finished / "report.md").read_text(encoding="utf-8")):
         assert manifest["digest"][:12] in text
         assert "3 trials per episode, 2 seeds" in text
-    assert manifest["digest"] in page.text
+    assert json.loads(run["settings"]) == manifest
 
 
-def test_the_html_page_needs_no_other_file_and_runs_no_script(finished: Path) -> None:
-    page = Page((finished / "report.html").read_text(encoding="utf-8"))
-    assert page.tags.count("img") == 4
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    sources = [value for name, value in page.attributes if name in ("src", "href")]
-    pages = [value for value in sources if value and value.startswith("experiments/")]
-    assert all(value and value.startswith(("data:image/png;base64,", "#", "experiments/")) for value in sources)
-    assert sorted(pages) == sorted(f"experiments/{p.name}" for p in (finished / "experiments").iterdir())
+def test_the_html_page_needs_no_other_file(finished: Path) -> None:
+    page = page_of(finished / "report.html")
+    assert not {"link", "iframe", "object", "img"} & set(page.tags)
+    assert [value for name, value in page.attributes if name in ("src", "href")] == ["#main"]
     assert not [name for name, _ in page.attributes if name.startswith("on")]
+
+
+def test_each_experiment_has_its_landscape_paths_and_conversations(finished: Path, toy: Suite) -> None:
+    (run,) = page_of(finished / "report.html").data["runs"]
+    settings = json.loads(run["settings"])["settings"]
+    assert [e["name"] for e in run["experiments"]] == [e.id for e in toy.split("high")]
+    for shown in run["experiments"]:
+        target = toy.experiment(shown["name"])
+        (layer,) = shown["layers"]
+        measured = target.values[np.isfinite(target.values)]
+        best = target.metric.sign * target.best
+        assert (layer["runs"], shown["optimum"]["value"]) == (len(target.pool), pytest.approx(best, rel=1e-4))
+        assert layer["values"][0] == pytest.approx(best, rel=1e-4)
+        assert layer["codes"][0] == shown["optimum"]["code"]
+        assert len(layer["codes"]) <= len(measured)
+        assert [(p["method"], len(p["trials"])) for p in shown["paths"]] == [
+            ("random", 3),
+            ("copy", 3),
+            ("pooled-gp:points=60", 3),
+        ]
+        for path in shown["paths"]:
+            assert all(len(trial["code"]) == len(shown["axes"]) for trial in path["trials"])
+        assert [(e["method"], e["seed"]) for e in shown["episodes"]] == [(m, 0) for m in settings["methods"]]
+        assert all(turn["thought"] for e in shown["episodes"] for turn in e["turns"])
+
+
+def test_what_was_not_kept_is_done_without_and_what_is_damaged_is_refused(finished: Path, place: Path) -> None:
+    frame = pd.read_parquet(finished / "results.parquet")
+    for name in ("targets.json", "episodes.jsonl"):
+        for text in ('{"a": {}}\n', "{"):
+            (place / name).write_text(text + "\n")
+            with pytest.raises(ResultsMismatch, match=f"{name} is damaged; remove it"):
+                write_report(place, frame)
+        (place / name).unlink()
+    (run,) = page_of(write_report(place, frame)).data["runs"]
+    assert all(e["layers"] == [] and e["episodes"] == [] for e in run["experiments"])
+    assert all("before tables were kept" in e["facts"][0] for e in run["experiments"])
 
 
 def test_the_markdown_page_shows_pictures_that_are_there(finished: Path) -> None:
@@ -156,17 +194,17 @@ HOSTILE = (
 )
 
 
-def test_hostile_names_are_shown_as_text(frame_of: Frame, place: Path) -> None:
+def test_hostile_names_are_data_and_no_markup(frame_of: Frame, place: Path) -> None:
     frame = frame_of(dict.fromkeys(HOSTILE, CUBE), suite=HOSTILE[0], task=HOSTILE[1])
     frame["experiment"] = HOSTILE[3] + frame["experiment"]
     harmless = frame_of(dict.fromkeys("abcde", CUBE))
-    page = Page(write_report(place, frame).read_text(encoding="utf-8"))
-    assert all(name in page.text for name in HOSTILE)
+    page = page_of(write_report(place, frame))
     assert {row[0] for row in page.rows} == {"method", *HOSTILE}
-    assert f"{HOSTILE[0]} ({HOSTILE[1]}), protocol full" in page.text
-    plain = Page(write_report(place, harmless).read_text(encoding="utf-8"))
+    (run,) = page.data["runs"]
+    assert run["groups"][0]["title"] == f"{HOSTILE[0]} ({HOSTILE[1]}), protocol full"
+    plain = page_of(write_report(place, harmless))
     assert page.tags == plain.tags
-    assert [n for n, _ in page.attributes] == [n for n, _ in plain.attributes]
+    assert page.attributes == plain.attributes
 
 
 def test_a_report_without_settings_or_with_damaged_ones_is_refused(frame_of: Frame, tmp_path: Path) -> None:
@@ -231,13 +269,12 @@ def test_regrets_have_three_digits(value: float, text: str) -> None:
     assert digits(value) == text
 
 
-def test_each_experiment_has_a_page_of_what_was_chosen_first_and_what_came_of_it(finished: Path) -> None:
+def test_each_experiment_says_what_was_chosen_first_and_what_came_of_it(finished: Path) -> None:
     frame = pd.read_parquet(finished / "results.parquet")
-    pages = sorted((finished / "experiments").iterdir(), key=lambda p: int(p.name.split("-")[0]))
-    for path, (name, rows) in zip(pages, frame.groupby("experiment", sort=False), strict=True):
-        page = Page(path.read_text(encoding="utf-8"))
-        assert f"<h1>{name}</h1>" in path.read_text(encoding="utf-8")
-        shown = {row[0]: row[1:] for row in page.rows[1:]}
+    (run,) = page_of(finished / "report.html").data["runs"]
+    for experiment, (name, rows) in zip(run["experiments"], frame.groupby("experiment", sort=False), strict=True):
+        assert experiment["name"] == name
+        shown = {row[0]: row[1:] for row in experiment["tables"][0]["rows"]}
         assert set(shown) == set(rows["method"])
         copy = rows[rows["method"] == "copy"]
         first, share, *regrets, total = shown["copy"]
@@ -248,9 +285,10 @@ def test_each_experiment_has_a_page_of_what_was_chosen_first_and_what_came_of_it
         assert total == f"{copy.loc[copy['trial'] == 3, 'cumulative_regret'].mean():.2f}"
 
 
-def test_on_its_page_a_method_that_is_not_applicable_says_why(frame_of: Frame, place: Path) -> None:
+def test_of_a_method_that_is_not_applicable_it_says_why(frame_of: Frame, place: Path) -> None:
     refused = {"outcome": "not applicable", "config": "it has no width", "simple_regret": np.nan}
     frame = pd.concat([frame_of({"copy": CUBE}), frame_of({"tpe": CUBE}).assign(**refused, cumulative_regret=np.nan)])
-    write_report(place, frame)
-    page = Page((place / "experiments" / "1-made-e0.html").read_text(encoding="utf-8"))
-    assert ["tpe", "it has no width", "not applicable", "-", "-", "-"] in page.rows
+    (run,) = page_of(write_report(place, frame)).data["runs"]
+    experiment = run["experiments"][0]
+    assert ["tpe", "it has no width", "not applicable", "-", "-", "-"] in experiment["tables"][0]["rows"]
+    assert {path["method"] for path in experiment["paths"]} == {"copy"}

@@ -42,6 +42,7 @@ DTYPES = {
     "written_tokens": "int64",
     "cost": "double",
 }
+WRITTEN = ["episodes.jsonl", "results.parquet", "settings.json", "targets.json"]
 METRICS = (*("simple_regret", "simple_regret_unclipped", "median_regret", "excess_percent", "cumulative_regret"),)
 NAN = float("nan")
 
@@ -314,7 +315,7 @@ def test_a_finished_benchmark_is_read_not_run_again(
     method("random", Fails())
     again = run(settings, tmp_path / "out")
     pd.testing.assert_frame_equal(frame, again, check_exact=True)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["results.parquet", "settings.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == WRITTEN
 
 
 @pytest.fixture
@@ -344,7 +345,7 @@ Interrupted = tuple[BenchmarkSettings, Path, pd.DataFrame]
 
 def test_a_run_goes_on_with_the_cells_that_are_missing(interrupted: Interrupted) -> None:
     settings, out, whole = interrupted
-    kept = {p: p.read_bytes() for p in (out / "cells").iterdir()}
+    kept = {p: p.read_bytes() for p in (out / "cells").glob("*.parquet")}
     done = pd.concat([pd.read_parquet(p) for p in kept])
     frame = run(settings, out)
     same_rows(frame, whole)
@@ -352,7 +353,7 @@ def test_a_run_goes_on_with_the_cells_that_are_missing(interrupted: Interrupted)
     both = frame.merge(done, on=keys, suffixes=("", "_before"))
     assert len(both) == 56
     assert (both["seconds"] == both["seconds_before"]).all()
-    assert sorted(p.name for p in out.iterdir()) == ["results.parquet", "settings.json"]
+    assert sorted(p.name for p in out.iterdir()) == WRITTEN
 
 
 def _truncate(path: Path) -> None:
@@ -487,13 +488,14 @@ def test_kill_minus_9_at_any_moment_loses_no_row_and_changes_none(
     same_rows(pd.read_parquet(killed / "results.parquet"), run(settings, tmp_path / "whole"))
     left = {p.name for p in killed.iterdir() if not p.name.startswith(("regret", "."))}
     assert left == {
-        "experiments",
+        "episodes.jsonl",
         "ranks-full.png",
         "ranks-metered-3.png",
         "report.html",
         "report.md",
         "results.parquet",
         "settings.json",
+        "targets.json",
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from autollmresearch.cli.main import main
 
-HEAVY = ("torch", "sklearn", "optuna", "matplotlib", "pandas")
+HEAVY = ("torch", "sklearn", "optuna", "matplotlib", "pandas", "plotly")
 
 
 @pytest.fixture
@@ -48,12 +48,13 @@ def test_a_benchmark_ends_in_a_table_and_the_path_of_its_report(
     written = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert written == [
         *(
-            "experiments",
+            "episodes.jsonl",
             "regret-toy-pretraining-full.png",
             "report.html",
             "report.md",
             "results.parquet",
             "settings.json",
+            "targets.json",
         ),
     ]
     assert len(pd.read_parquet(tmp_path / "out" / "results.parquet")) == 2 * 2 * 2 * 3

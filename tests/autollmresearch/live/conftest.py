@@ -86,18 +86,7 @@ def opened() -> Iterator[Callable[..., RDBStorage]]:
         storage.engine.dispose()
 
 
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason + "; in CI that is a failure")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
-def missing() -> Callable[[str], NoReturn]:
-    """`missing(reason)`: what a test needs is not installed. In CI that is a failure, elsewhere the test is skipped."""
-    return _missing
-
-
 @dataclass(frozen=True)
 class Postgres:
     """A PostgreSQL server of our own, with an empty database."""
@@ -107,13 +96,13 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres(missing: Callable[[str], NoReturn]) -> Iterator[Postgres]:
     """It is on a Unix socket, and gone afterwards. A restart drops its connections in the middle, like a crash."""
     found = shutil.which("initdb") or next(
         (str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None
     )
     if found is None:
-        _missing("PostgreSQL's server programs are not installed (Debian: apt-get install postgresql)")
+        missing("PostgreSQL's server programs are not installed (Debian: apt-get install postgresql)")
     programs = Path(found).resolve().parent
     home = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 characters
     run_as: dict[str, Any] = {"cwd": home, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import pytest
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -27,19 +25,6 @@ from autollmresearch.policy import Proposal, State
 
 PATIENCE = 60.0
 """Seconds for a program to start or a page to fill; it never takes that long unless something is wrong."""
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",  # as root it starts in no other way
-    "--disable-gpu",
-    "--disable-dev-shm-usage",  # in a container that memory may be small
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,1000",
-)
 
 SAID = "Because run {n} of the small model was best; <b>not a tag</b> & 2 < 3."
 
@@ -52,23 +37,6 @@ class Script:
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self.proposals[len(state.trials)] for state in states]
-
-
-@pytest.fixture
-def browser(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[webdriver.Chrome]:
-    """Chromium without a window and with a profile of its own."""
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in programs:
-        missing("chromium is not installed (Debian: apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(programs[0])
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(str(programs[1])))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture

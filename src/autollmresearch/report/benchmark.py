@@ -1,0 +1,210 @@
+"""A benchmark as the page shows it: plain JSON data from its rows, settings and what it keeps beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autollmresearch.benchmark.metrics import NOT_APPLICABLE
+from autollmresearch.benchmark.plots import DARK, style
+from autollmresearch.benchmark.record import EPISODES, TARGETS
+from autollmresearch.benchmark.runner import read_manifest
+from autollmresearch.benchmark.standing import standings
+from autollmresearch.benchmark.summary import Group, method_order, summarize
+from autollmresearch.benchmark.tables import (
+    NOTES,
+    Section,
+    Table,
+    facts,
+    first_choices,
+    group_section,
+    standing_section,
+)
+from autollmresearch.errors import ResultsMismatch
+from autollmresearch.report.conversation import episode_of
+from autollmresearch.report.landscape import Axis, axis_from_dict, code_of, rounded, run_text
+from llmconfig_gym.files import read_lines
+from llmconfig_gym.text import number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
+MARKERS = {
+    **{"o": "circle", "s": "square", "D": "diamond", "^": "triangle-up", "v": "triangle-down"},
+    **{"P": "cross", "X": "x", "*": "star", "<": "triangle-left"},
+}
+"""What plotly calls the lines and markers of the pictures."""
+
+
+def benchmark_run(out: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    """What the page shows of the benchmark in `out`, whose rows these are.
+
+    Raises:
+        ResultsMismatch: `out` holds no settings, or damaged files.
+    """
+    manifest = read_manifest(out)
+    targets, episodes = _read_targets(out), _read_episodes(out)
+    sections = [standing_section(s) for s in standings(frame)]
+    return {
+        "kind": "benchmark",
+        "name": "Benchmark",
+        "facts": [facts(manifest)],
+        "methods": looks(method_order(list(frame["method"].unique()))),
+        "standings": [_section(s) for s in sections],
+        "groups": [_group(g) for g in summarize(frame)],
+        "costs": asdict(_costs(frame)),
+        "experiments": [
+            _experiment(str(name), rows, targets.get(str(name)), episodes.get(str(name), []))
+            for name, rows in frame.groupby("experiment", sort=False)
+        ],
+        "notes": list(NOTES),
+        "settings": json.dumps(manifest, indent=1),
+    }
+
+
+def looks(methods: list[str]) -> list[dict[str, str]]:
+    """Name, colour on a light and on a dark ground, line and marker of each method, as in the pictures."""
+    result = []
+    for position, method in enumerate(methods):
+        look = style(method, position)
+        colour = look["color"]
+        line, marker = LINES[look["linestyle"]], MARKERS[look["marker"]]
+        result.append(
+            {"name": method, "light": colour, "dark": DARK.get(colour, colour), "dash": line, "symbol": marker}
+        )
+    return result
+
+
+def _section(s: Section) -> dict[str, Any]:
+    return {"title": s.title, "size": s.size, "tables": [asdict(table) for table in (s.table, *s.more)]}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    paid = group.protocol.startswith("active:")
+    return {
+        **_section(group_section(group)),
+        "axis": f"cost spent, in parts of {group.budget}" if paid else "trials on the target",
+        "curves": [
+            {"method": m.method}
+            | {name: [rounded(v, 4) for v in getattr(m, name).tolist()] for name in ("regret", "low", "high")}
+            for m in group.methods
+        ],
+    }
+
+
+def _costs(frame: pd.DataFrame) -> Table:
+    """What all proposals of each method took together."""
+    served = frame[frame["outcome"] != NOT_APPLICABLE]
+    sums = served.groupby("method")[["seconds", "read_tokens", "written_tokens", "cost"]].sum()
+    counts = served.groupby("method").size()
+    headers = ("method", "proposals", "seconds in all", "tokens read", "tokens written", "price")
+    rows = []
+    for method in method_order(list(sums.index)):
+        spent = sums.loc[method]
+        tokens = (f"{spent[k]:,.0f}" if spent[k] else "-" for k in ("read_tokens", "written_tokens"))
+        price = f"{spent['cost']:.4g}" if spent["cost"] else "-"
+        rows.append((method, str(counts[method]), f"{spent['seconds']:.2f}", *tokens, price))
+    return Table("What all proposals took", headers, tuple(rows))
+
+
+def _experiment(
+    name: str, rows: pd.DataFrame, target: Mapping[str, Any] | None, episodes: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One experiment: its landscape, every method's path in the first seed, first choices, conversations."""
+    protocols = list(rows.groupby("protocol", sort=False))
+    axes = [axis_from_dict(data) for data in target["axes"]] if target else []
+    seed = min(rows["seed"].tolist())
+    paths = [
+        _path(str(method), str(protocol), mine, axes)
+        for protocol, part in protocols
+        for method, mine in part[(part["seed"] == seed) & (part["outcome"] != NOT_APPLICABLE)].groupby(
+            "method", sort=False
+        )
+    ]
+    return {
+        "name": name,
+        "facts": _facts(target) if target else ["This benchmark was made before tables were kept for its report."],
+        "metric": target["metric"] if target else "",
+        "direction": target["direction"] if target else "minimize",
+        "axes": [{"name": a["name"], "labels": a["labels"]} for a in target["axes"]] if target else [],
+        "layers": [target["layer"]] if target else [],
+        "worst": target["worst"] if target else None,
+        "optimum": _optimum(target, axes) if target else None,
+        "seed": seed,
+        "paths": paths,
+        "tables": [asdict(first_choices(str(protocol), part)) for protocol, part in protocols]
+        + ([asdict(_evidence(target))] if target else []),
+        "episodes": episodes,
+    }
+
+
+def _facts(target: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{target['fidelity']}. {target['metric']}, {target['direction']}d; {target['layer']['runs']} configurations "
+        f"were measured; the best is {number(target['best']['value'], 5)} at {run_text(target['best']['config'])}."
+    ]
+
+
+def _evidence(target: Mapping[str, Any]) -> Table:
+    """The cheaper experiments that a method may learn from."""
+    rows = ((c["fidelity"], str(c["runs"]), number(c["value"], 5), run_text(c["config"])) for c in target["cheaper"])
+    return Table("Evidence: cheaper experiments", ("fidelity", "runs", "best value", "at"), tuple(rows))
+
+
+def _optimum(target: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
+    best = target["best"]
+    return {"code": code_of(axes, best["config"]), "value": best["value"], "text": run_text(best["config"])}
+
+
+def _path(method: str, protocol: str, rows: pd.DataFrame, axes: list[Axis]) -> dict[str, Any]:
+    trials = []
+    for row in rows.sort_values("trial").itertuples():
+        config = _config(str(row.config))
+        trials.append(
+            {
+                "n": row.trial,
+                "code": code_of(axes, config) if config is not None else "",
+                "value": rounded(float(row.value)),  # type: ignore[arg-type]
+                "text": run_text(config) if config is not None else str(row.config),
+                "state": str(row.outcome),
+            }
+        )
+    return {"method": method, "protocol": protocol, "trials": trials}
+
+
+def _config(text: str) -> dict[str, Any] | None:
+    """A configuration that the rows hold as JSON; None for words."""
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def _read_targets(out: Path) -> dict[str, Any]:
+    path = out / TARGETS
+    if not path.is_file():
+        return {}
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for target in data.values():
+            _facts(target), _evidence(target), _optimum(target, [axis_from_dict(a) for a in target["axes"]])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ResultsMismatch(f"{path} is damaged; remove it, and the report does without landscapes") from None
+    return data
+
+
+def _read_episodes(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """The conversations by experiment."""
+    path, found = out / EPISODES, dict[str, list[dict[str, Any]]]()
+    try:
+        for line in read_lines(path) if path.is_file() else []:
+            data = json.loads(line)
+            found.setdefault(str(data["experiment"]), []).append(episode_of(data))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ResultsMismatch(f"{path} is damaged; remove it, and the report does without conversations") from None
+    return found

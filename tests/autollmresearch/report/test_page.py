@@ -1,0 +1,197 @@
+"""The page in a real browser, from a file: what it draws, that it is safe, and that everybody can use it."""
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from autollmresearch.benchmark.runner import run_benchmark
+from autollmresearch.benchmark.settings import BenchmarkSettings
+from autollmresearch.cli.report_command import page_data
+from autollmresearch.live.study import LiveStudy
+from autollmresearch.report.page import write_page
+from autollmresearch.report.study import study_run
+from llmconfig_gym.suite import Suite
+
+PATIENCE = 60.0
+"""Seconds for a page to fill; it never takes that long unless something is wrong."""
+
+DRAWN = """
+    if (location.href !== arguments[0] || typeof seen === "undefined") return false;
+    const plots = [...document.querySelectorAll("[data-plot]")];
+    plots.forEach((p) => { seen.add(p.id); draw(p); });
+    return plots.every((p) => p.classList.contains("js-plotly-plot"));
+"""
+"""Draws all plots, as if its reader had scrolled past them."""
+
+
+def look(browser: webdriver.Chrome, path: Path, width: int = 1280, dark: bool = False) -> None:
+    """Open a page in a window of this width, with all its plots drawn."""
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    resize(browser, width)
+    browser.get(path.as_uri())
+    WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(DRAWN, path.as_uri()))
+    keep(browser, f"{path.stem}-{width}-{'dark' if dark else 'light'}", width)
+
+
+def resize(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
+    """Give the window this size, which may be less than a real window can have."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def keep(browser: webdriver.Chrome, name: str, width: int) -> None:
+    """Keep a picture of the whole page for whoever wants to look at it."""
+    if kept := os.environ.get("AUTOLLMRESEARCH_SCREENSHOTS"):
+        resize(browser, width, min(browser.execute_script("return document.documentElement.scrollHeight"), 8000))
+        browser.save_screenshot(str(Path(kept) / f"{name}.png"))
+        resize(browser, width)
+
+
+def fits(browser: webdriver.Chrome) -> bool:
+    """Whether nothing but what scrolls by itself is wider than the window."""
+    return bool(browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"))
+
+
+def errors(browser: webdriver.Chrome) -> list[str]:
+    """What the browser complained of since it was asked last."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def violations(browser: webdriver.Chrome) -> list[str]:
+    """What axe-core finds wrong with the page, of any weight."""
+    browser.execute_script((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script("axe.run().then(arguments[0])")["violations"]
+    return [f"{v['id']} ({v['impact']}): {[n['html'][:200] for n in v['nodes'][:3]]}" for v in found]
+
+
+@pytest.fixture
+def study_page(study: LiveStudy, tmp_path: Path) -> Path:
+    """The page of a study whose reasons are hostile."""
+    return write_page(tmp_path / "study.html", {"runs": [study_run(study)], "comparison": None})
+
+
+@pytest.fixture(scope="module")
+def benchmark_data(toy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """Two benchmarks, which differ in their number of trials, and their comparison."""
+    places = [tmp_path_factory.mktemp("runs") / name for name in ("first", "second")]
+    for budget, out in enumerate(places, start=3):
+        settings = BenchmarkSettings((str(toy_path),), ("metered:4",), ("random", "copy"), budget=budget, seeds=2)
+        run_benchmark(settings, out, progress=False)
+    return page_data([str(place) for place in places], None)
+
+
+def test_what_a_model_wrote_is_text_and_the_page_asks_nobody_for_anything(
+    browser: webdriver.Chrome, study_page: Path, hostile: tuple[str, ...]
+) -> None:
+    look(browser, study_page)
+    assert browser.title == "big - AutoLLMResearch"
+    thoughts = [e.get_property("textContent") for e in browser.find_elements(By.CSS_SELECTOR, "details[open] .said")]
+    assert [t for t in thoughts if t != "It falls."] == list(hostile)
+    assert browser.find_elements(By.CSS_SELECTOR, "img, iframe, main script") == []
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert errors(browser) == []
+    browser.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'document.title = 1'; "
+        "document.body.append(s); fetch('http://127.0.0.1:9/').catch(() => {})"
+    )
+    assert browser.title == "big - AutoLLMResearch"
+    refused = "\n".join(errors(browser))
+    assert "Executing inline script violates" in refused
+    assert "Refused to connect" in refused
+
+
+def test_a_study_can_be_read_by_everybody(browser: webdriver.Chrome, study_page: Path) -> None:
+    look(browser, study_page, dark=True)
+
+    def ground() -> str:
+        return str(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+
+    assert ground() == "rgb(13, 17, 23)"
+    assert violations(browser) == []
+    browser.find_element(By.ID, "theme").click()
+    assert ground() == "rgb(255, 255, 255)"
+    resize(browser, 320)
+    assert fits(browser)
+    assert violations(browser) == []
+    keep(browser, "study-320", 320)
+
+
+def test_a_comparison_can_be_read_by_everybody(
+    browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], tmp_path: Path
+) -> None:
+    look(browser, write_page(tmp_path / "comparison.html", benchmark_data), 1600)
+    assert violations(browser) == []
+    assert errors(browser) == []
+    traces = browser.execute_script("return document.getElementById('both-0').data.length")
+    assert traces == 2 * 2 * 3, "of two methods in two runs: a line, and two edges of its interval"
+    resize(browser, 320)
+    assert fits(browser)
+    keep(browser, "comparison-320", 320)
+
+
+def test_every_control_is_reached_and_worked_by_keyboard(
+    browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], tmp_path: Path
+) -> None:
+    data = {"runs": benchmark_data["runs"][:1], "comparison": None}
+    look(browser, write_page(tmp_path / "benchmark.html", data))
+    controls = "a, button, input, select, summary, [tabindex='0']"
+    count = len(browser.find_elements(By.CSS_SELECTOR, controls))
+    browser.execute_script(
+        "window.reached = new Set(); window.faint = []; document.addEventListener('focusin', "
+        "({ target }) => { reached.add(target); if (getComputedStyle(target).outlineStyle == 'none') "
+        "faint.push(target.outerHTML); })"
+    )
+    webdriver.ActionChains(browser).send_keys(Keys.TAB * count).perform()
+    assert browser.execute_script("return faint") == []
+    missed = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].filter((e) => !reached.has(e) && e.checkVisibility())"
+        ".map((e) => e.outerHTML.slice(0, 200))",
+        controls,
+    )
+    assert missed == []
+
+    def drawn() -> int:
+        return int(browser.execute_script("return document.getElementById('run-0-regret-0').data.length"))
+
+    assert drawn() == 6
+    browser.find_element(By.CSS_SELECTOR, "input[data-method=copy]").send_keys(Keys.SPACE)
+    assert drawn() == 3
+    assert browser.execute_script("return document.activeElement.dataset.method") == "copy", "focus stays"
+    browser.find_element(By.CSS_SELECTOR, "[data-all=no]").send_keys(Keys.ENTER)
+    assert drawn() == 0
+
+
+def test_the_map_shows_the_best_over_the_rest_and_the_path_of_the_method(
+    browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], toy: Suite, tmp_path: Path
+) -> None:
+    data = {"runs": benchmark_data["runs"][:1], "comparison": None}
+    look(browser, write_page(tmp_path / "benchmark.html", data))
+    Select(browser.find_element(By.CSS_SELECTOR, "[data-key=run-0-experiment]")).select_by_visible_text(
+        "toy/shape-high"
+    )
+    for key, name in (("across", "bias"), ("up", "attention"), ("method", "random")):
+        Select(browser.find_element(By.CSS_SELECTOR, f"[data-key=run-0-{key}]")).select_by_visible_text(name)
+    map_, *_, star, discs = browser.execute_script("return document.getElementById('run-0-map').data")
+    e = toy.experiment("toy/shape-high")
+    for y, attention in enumerate(("full", "local", "mixed")):
+        for x, bias in enumerate((True, False)):
+            rows = (e.pool.columns["attention"] == attention) & (e.pool.columns["bias"] == bias)
+            best = e.values[rows].min() if rows.any() else None
+            assert map_["z"][y][x] == (None if best is None else pytest.approx(best, rel=1e-4))
+    best = e.pool.config(int(np.argmin(e.losses)))
+    assert star["x"] == [[True, False].index(best["bias"])]
+    assert star["y"] == [["full", "local", "mixed"].index(best["attention"])]
+    shown = " ".join(discs["text"])
+    assert set(shown.replace("…", " ").split()) <= {"1", "2", "3"}
+    rows = browser.find_elements(By.CSS_SELECTOR, "[aria-label^='Path of random'] tbody tr")
+    assert len(rows) == 3
