@@ -8,8 +8,8 @@
 | `csv`, `yaml`, `json` | with a title a file for the commands that follow; without one it must parse |
 | `text` | is shown to the reader |
 
-A page finds there what a clone has (examples/, recipes/, benchmarks/), and the example's runs.csv and space.yaml. What cannot
-run here stands in `UNRUN` with the reason: it is parsed instead. What runs with less stands in `SMALLER`.
+A page finds there what a clone has (examples/, recipes/, benchmarks/), and the example's runs.csv and space.yaml. What
+cannot run here stands in `UNRUN` with the reason: it is parsed instead. What runs with less stands in `SMALLER`.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ UNRUN = {
     r".*agent:Qwen/": "loads the weights of a large model",
     r"accelerate launch ": "needs several GPUs",
     r"autollmresearch train .* recipes/qwen3-4b.yaml": "needs a GPU",
-    r"autollmresearch train (metabo|nap) ": "minutes; tests/autollmresearch/training/test_metabo.py and test_nap.py do it",
-    r"autollmresearch ablate ": "trains again; tests/autollmresearch/training/test_ablate.py does it",
-    r"python -m autollmresearch.training.ship ": "needs a night's run; tests/autollmresearch/training/test_ship.py does it",
+    r"autollmresearch train (metabo|nap) ": "minutes; test_metabo.py and test_nap.py train small ones",
+    r"autollmresearch ablate ": "trains again; tests/autollmresearch/training/test_ablate.py does",
+    r"python -m autollmresearch.training.ship ": "needs a night's run; test_ship.py makes a small one",
     r"autollmresearch run examples/tiny_lm/": "minutes; tests/examples/test_tiny_lm.py runs it with fewer trials",
     r"llmconfig-gym collect --out my-": "hours; tests/llmconfig_gym/collect/ runs small ones",
     r"llmconfig-gym verify ": "trains; tests/llmconfig_gym/collect/test_verify.py does it",
@@ -72,13 +72,13 @@ SMALLER = {
     r".*--methods all ": "--methods random,copy --protocol metered:10",
     r".*--methods random,tpe,tpe:startup=3,gp": "--methods random,copy --suite few",
     r".*--suite steplaw,regmix ": "--suite steplaw",
-    r".*(--methods|,)researcher-mini": "--methods direct:researcher-mini",
+    r".*--methods direct:researcher-mini,": "--methods direct:researcher-mini,centaur:researcher-mini",
     r".*sha,bohb,mf-kg ": "--methods random,sha",
     r"llmconfig-gym download ": "steplaw",
     r"autollmresearch train .* recipes/": "--recipe tiny.yaml --no-progress",
 }
-"""What the start of a command matches: the options that are added, which override its own. Suite `micro` becomes `few`, two of
-whose experiments of a task and level are enough; a benchmark that names no methods gets three."""
+"""What the start of a command matches: the options that stand in place of its own. Suite `micro` becomes `few`, the first
+experiment of each task and level; a benchmark that names no methods gets three."""
 
 
 @dataclass(frozen=True)
