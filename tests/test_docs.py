@@ -77,8 +77,8 @@ SMALLER = {
     r"llmconfig-gym download ": "steplaw",
     r"autollmresearch train .* recipes/": "--recipe tiny.yaml --no-progress",
 }
-"""What the start of a command matches: the options that stand in place of its own. Suite `micro` becomes `few`, the first
-experiment of each task and level; a benchmark that names no methods gets three."""
+"""What the start of a command matches: the options that stand in place of its own. Suite `micro` becomes `few`, the
+first experiment of each task and level; a benchmark that names no methods gets three."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Place:
         if words[:2] == ["autollmresearch", "train"] and self.trained.is_dir():
             shutil.copytree(self.trained, words[words.index("--out") + 1], dirs_exist_ok=True)
         code, out = _ours(words) if words[0] in OURS else _other(command)
-        said = said.replace("...\n", "...")  # which may stand for no line at all
+        said = re.sub(r"\s*^\.\.\.\n", "...", said, flags=re.MULTILINE)  # it may stand for no line at all
         assert code == 0, f"{command}\n{out}"
         assert doctest.OutputChecker().check_output(said, out, ELLIPSIS), f"{command} printed\n{out}"
         if words[:3] == ["autollmresearch", "train", "all"] and not self.trained.is_dir():
