@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/autollmresearch benchmark --suite micro --budget 5 --seeds 5 --out demo
 
 # The documentation as a site; a warning is an error. The tests build it, too (tests/test_site.py).
-docs: $(VENV)/.test
+docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo open site/index.html
 
@@ -39,6 +39,10 @@ $(VENV)/bin/python:
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt $$(grep '^torch==' constraints.txt)
 	$(PIP) install -c constraints.txt -e '.[agent,bench]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
