@@ -288,7 +288,7 @@ def test_what_is_not_run_is_counted_and_no_entry_is_left_over() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:\s]+)[)#]", page.read_text(encoding="utf-8")):
+        for target in re.findall(r"(?:\]\(|src=\")([^)#:\s\"]+)[)#\"]", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
