@@ -80,6 +80,19 @@ SMALLER = {
 """What the start of a command matches: the options that stand in place of its own. Suite `micro` becomes `few`, the
 first experiment of each task and level; a benchmark that names no methods gets three."""
 
+GIVEN = {
+    "docs/report.md": (
+        "autollmresearch benchmark --methods random,copy --out runs/micro",
+        "autollmresearch benchmark --methods random,copy --out runs/before",
+        "autollmresearch benchmark --methods copy,pooled-gp --out runs/after",
+        "autollmresearch suggest --from runs.csv --target N=7B,tokens=140B --policy copy --study big",
+    ),
+}
+"""Pages that speak of what their reader has: the commands that make it."""
+
+ELSEWHERE = {"docs/exchange.md": "tests/test_docs_exchange.py"}
+"""Pages that need more than commands make, and the test that runs them in order; here they are parsed."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -98,6 +111,18 @@ class Block:
             parts = [(line, "...") for line in text.splitlines()]
         stripped = [(shlex.join(_words(line)) if "#" in line else line.strip(), said) for line, said in parts]
         return [(re.sub(r"\s+", " ", line.replace(".venv/bin/", "")), said) for line, said in stripped if line]
+
+    def parse(self) -> None:
+        """Read the block without running it."""
+        assert self.language in LANGUAGES, f"a block of {self.language!r}: say one of {', '.join(LANGUAGES)}"
+        for command, _ in self.commands() if self.language in ("sh", "console") else ():
+            understand(command)
+        if self.language == "python":
+            compile(self.text, "a block of python", "exec")
+        elif self.language == "yaml":
+            yaml.safe_load(self.text)
+        elif self.language == "json":
+            json.loads(self.text)
 
 
 def _words(line: str) -> list[str]:
@@ -146,20 +171,18 @@ class Place:
 
     def take(self, block: Block) -> None:
         """Write, run or parse one block."""
-        assert block.language in LANGUAGES, f"a block of {block.language!r}: say one of {', '.join(LANGUAGES)}"
         if block.language in ("sh", "console"):
             for command, said in block.commands():
-                self._run(command, said)
+                self.run(command, said)
         elif block.title:
             self.directory.joinpath(block.title).write_text(block.text, encoding="utf-8")
         elif block.language == "python":
             exec(compile(block.text, "a block of python", "exec"), self.namespace)
-        elif block.language == "yaml":
-            yaml.safe_load(block.text)
-        elif block.language == "json":
-            json.loads(block.text)
+        else:
+            block.parse()
 
-    def _run(self, command: str, said: str) -> None:
+    def run(self, command: str, said: str = "...") -> None:
+        """Run one command, or parse it, and compare what it prints."""
         if reason(command) is not None:
             understand(command)
             return
@@ -268,8 +291,15 @@ def place(
 def test_a_page_from_its_first_block_to_its_last(page: Path, place: Place, request: pytest.FixtureRequest) -> None:
     if "llmconfig-gym download" in page.read_text(encoding="utf-8"):
         os.environ[MIRROR_VARIABLE] = str(request.getfixturevalue("mirror"))
+    name = page.relative_to(ROOT).as_posix()
+    for command in GIVEN.get(name, ()):
+        place.run(command)
     for block in blocks(page):
-        place.take(block)
+        if name in ELSEWHERE:
+            assert (ROOT / ELSEWHERE[name]).is_file()
+            block.parse()
+        else:
+            place.take(block)
 
 
 def test_what_is_not_run_is_counted_and_no_entry_is_left_over() -> None:
