@@ -79,7 +79,7 @@ def test_the_reference_has_both_packages_and_every_command(site: Path) -> None:
         assert re.search(rf'id="llmconfig_gym\.[\w.]*\b{name}"', text["llmconfig_gym"]), name
     for name in ("policy.Policy", "live.sampler.AutoLLMSampler", "episode.run_episodes", "errors.ResearchError"):
         assert f'id="autollmresearch.{name}"' in text["autollmresearch"]
-    for command in ("autollmresearch suggest", "autollmresearch train all", "llmconfig-gym import"):
+    for command in ("autollmresearch suggest", "autollmresearch train", "llmconfig-gym import"):
         assert f">{command}<" in text["commands"]
 
 
