@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check lint types unit clean
+.PHONY: demo test check docs lint types unit clean
 
 # The main job on the embedded suite, offline: one episode as the agent thinks it, then a table of all methods, and the
 # path of the HTML report.
 demo: $(VENV)/.demo
 	$(BIN)/autollmresearch play micro/N98k-D1M --budget 3 --protocol metered:10
 	$(BIN)/autollmresearch benchmark --suite micro --budget 5 --seeds 5 --out demo
+
+# The documentation as a site; a warning is an error. The tests build it, too (tests/test_site.py).
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo open site/index.html
 
 # Installs, lints, type-checks, tests.
 test: $(VENV)/.test lint types unit
@@ -36,9 +41,13 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e '.[agent,bench]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[docs]'
+	touch $@
+
 $(VENV)/.test: $(VENV)/.demo
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,6 +93,7 @@ MIXTURE = Task(
 )
 
 TASKS: Mapping[str, Task] = {t.name: t for t in (ARCHITECTURE, PRETRAINING, GRPO, MIXTURE)}
+"""The four tasks by name."""
 
 _OTHER = Task("other", "Choose the configuration of an expensive experiment from what cheaper ones showed.", {})
 
