@@ -5,6 +5,7 @@ An adapter's player sees only what the other side's interface gives it: the text
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from autollmresearch.dialogue import reasoning
+from autollmresearch.adapters.trl import ASK
+from autollmresearch.benchmark.protocols import Protocol
+from autollmresearch.dialogue import Style, conversation, reasoning
 from autollmresearch.episode import Trajectory, Turn
-from autollmresearch.policy import Proposal
+from autollmresearch.policy import Proposal, State
+from llmconfig_gym.action import read_action
 from llmconfig_gym.experiment import Outcome
 
-ROOT = Path(__file__).parents[3]
+REGISTRY = Path(__file__).parents[3] / "integrations" / "optunahub" / "package"
 APART = os.environ.get("AUTOLLMRESEARCH_APART", "")
 """The adapter whose library has an environment of its own (`.ci/adapters`); empty in the project's environment."""
 
@@ -43,6 +47,8 @@ class Episode:
         '<think></think>\n<config>{"batch_size": 4, "lr": 7.81e-3}</config>',
     )
 
+    kinds: tuple[str, ...] = ("measured", "invalid", "snapped", "duplicate")
+
     @property
     def options(self) -> dict[str, Any]:
         """How adapters are told."""
@@ -56,15 +62,10 @@ class Episode:
         return Trajectory(self.experiment, self.budget, self.seed, tuple(turns))
 
 
-Play: TypeAlias = Callable[[Episode], Trajectory]
+Play: TypeAlias = Callable[[Episode, pytest.FixtureRequest], Trajectory]
 
 
-@pytest.fixture(scope="session")
-def episode() -> Episode:
-    return Episode()
-
-
-def through_gymnasium(e: Episode) -> Trajectory:
+def through_gymnasium(e: Episode, _: pytest.FixtureRequest) -> Trajectory:
     import gymnasium
 
     name = "autollmresearch.adapters.dialogue_env:LLMDialogue-v0"
@@ -79,34 +80,31 @@ def through_gymnasium(e: Episode) -> Trajectory:
     return e.seen(read[:-1], outcomes, rewards)
 
 
-def through_trl(e: Episode) -> Trajectory:
-    from functools import partial
+def through_trl(e: Episode, request: pytest.FixtureRequest) -> Trajectory:
+    """A step of TRL's own trainer; only what the model samples is scripted."""
+    played: list[Any] = []
+    train = request.getfixturevalue("train_with_trl")
+    train(
+        e, lambda completions, prompts, environments, **_: played.append((prompts[0], completions[0], environments[0]))
+    )
+    prompt, completion, environment = played[0]
+    assert [m["role"] for m in completion] == ["assistant", "tool"] * e.budget + ["assistant"]
+    assert [m["tool_calls"][0]["function"]["arguments"]["text"] for m in completion[:-1:2]] == list(e.answers)
+    read = [prompt[-1]["content"].removeprefix(ASK), *(m["content"] for m in completion[1::2])]
+    episode = environment._env._env  # TRL's tools return text alone
+    rewards = [episode.reward(outcome) for outcome in episode.history]
+    assert environment.get_reward() == sum(rewards)
+    return e.seen(read[:-1], [o.to_dict() for o in episode.history], rewards)
 
-    from autollmresearch.adapters.trl import DialogueTools
 
-    env = partial(DialogueTools, **e.options)()
-    read, total, rewards = [env.reset(prompt=[], experiment=e.experiment, seed=e.seed)], 0.0, []
-    for answer in e.answers:
-        read.append(env.answer(text=answer))
-        rewards.append(env.get_reward() - total)
-        total = env.get_reward()
-    outcomes = [o.to_dict() for o in env._env._env.history]  # type: ignore[union-attr]  # tools return text alone
-    return e.seen(read[:-1], outcomes, rewards)
-
-
-def through_skyrl(e: Episode) -> Trajectory:
+def through_skyrl(e: Episode, _: pytest.FixtureRequest) -> Trajectory:
     import skyrl_gym
 
-    import autollmresearch.adapters.skyrl as adapter
+    from autollmresearch.adapters.skyrl import ENV_ID
 
-    row = next(
-        r
-        for r in adapter.dataset_rows(seeds=e.seed + 1, **e.options)
-        if (r["experiment"], r["seed"]) == (e.experiment, e.seed)
-    )
-    env = skyrl_gym.make(row["env_class"], env_config={}, extras={k: v for k, v in row.items() if k != "prompt"})
-    messages, _ = env.init(row["prompt"])
-    assert messages == row["prompt"]
+    extras = {"experiment": e.experiment, "seed": e.seed, "max_turns": 9, **e.options}
+    env = skyrl_gym.make(ENV_ID, env_config={}, extras=extras)
+    messages, _ = env.init([])
     read, rewards, outcomes = [], [], []
     for answer in e.answers:
         read.append(messages[-1]["content"])
@@ -115,13 +113,108 @@ def through_skyrl(e: Episode) -> Trajectory:
         rewards.append(out["reward"])
         outcomes.append(out["metadata"]["outcome"])
     assert out["done"]
+    assert messages == []
     return e.seen(read, outcomes, rewards)
 
 
-PLAYERS: dict[str, Play] = {"gymnasium": through_gymnasium, "trl": through_trl, "skyrl": through_skyrl}
+def through_optunahub(e: Episode, _: pytest.FixtureRequest) -> Trajectory:
+    """A study on the benchmark problem; what a language model would read of it is made from the study alone."""
+    import optuna
+    import optunahub
+
+    problem = optunahub.load_local_module("benchmarks/llmconfig_gym", registry_root=str(REGISTRY)).Problem(e.experiment)
+    space = problem.experiment.space
+    study = optuna.create_study(directions=problem.directions)
+    for answer in e.answers:
+        study.enqueue_trial(space.optuna_params(read_action(answer, space)))
+    study.optimize(problem, n_trials=e.budget)
+    outcomes = [Outcome(**trial.user_attrs["outcome"]) for trial in study.trials]
+    rewards = [(1 - float(problem.experiment.regret(trial.value))) / e.budget for trial in study.trials]
+    asked = Protocol.parse(e.protocol).problems(problem.experiment, problem.cheaper, e.budget, [e.seed])[0]
+    said = tuple(Proposal(answer) for answer in e.answers)
+    states = [State(asked, tuple(outcomes[:turn]), proposals=said[:turn]) for turn in range(e.budget)]
+    read = [conversation(state, Style(evidence=e.evidence))[-1]["content"] for state in states]
+    return e.seen(read, [o.to_dict() for o in outcomes], rewards)
+
+
+OPTUNA = Episode(  # a study knows no words: only what is in the table can be asked
+    budget=2,
+    answers=(
+        '<think></think>\n<config>{"lr": 7.81e-3, "batch_size": 4}</config>',
+        '<think>Up.</think>\n<config>{"lr": 0.0156, "batch_size": 8}</config>',
+    ),
+    kinds=("measured", "measured"),
+)
+EPISODES = {
+    "trl": Episode(evidence=False),  # a step of training on so many bytes takes long
+    "optunahub": OPTUNA,
+}
+PLAYERS: dict[str, Play] = {
+    "optunahub": through_optunahub,
+    "gymnasium": through_gymnasium,
+    "trl": through_trl,
+    "skyrl": through_skyrl,
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "play" in metafunc.fixturenames:
         names = [n for n in PLAYERS if (n == APART if APART else n not in ("openenv", "verifiers"))]
-        metafunc.parametrize("play", [PLAYERS[n] for n in names], ids=names)
+        metafunc.parametrize(("play", "episode"), [(PLAYERS[n], EPISODES.get(n, Episode())) for n in names], ids=names)
+
+
+@pytest.fixture
+def train_with_trl(
+    tiny_model: Any, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Episode, Callable[..., None]], None]:
+    """One step of TRL's `GRPOTrainer` in which the model gives an episode's answers, each by calling the tool."""
+    import copy
+    from functools import partial
+
+    import trl
+    from datasets import Dataset
+
+    from autollmresearch.adapters.trl import DialogueTools
+
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"], "eos_token": "<|im_end|>"}
+    )
+    tokenizer.chat_template = (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text("utf-8")
+
+    def train(e: Episode, watch: Callable[..., None]) -> None:
+        class Scripted(trl.GRPOTrainer):  # type: ignore[misc, name-defined]  # trl has no types
+            turn = 0
+
+            def _generate_single_turn(self, prompt_ids: list[list[int]], *_: Any, **__: Any) -> tuple[Any, None]:
+                said = "Done." if self.turn == e.budget else call(e.answers[self.turn])
+                self.turn += 1
+                return [tokenizer(f"{said}<|im_end|>")["input_ids"] for _ in prompt_ids], None
+
+        def call(answer: str) -> str:
+            said = {"name": "answer", "arguments": {"text": answer}}
+            return f"<tool_call>\n{json.dumps(said)}\n</tool_call>"
+
+        def reward(**seen: Any) -> list[float]:
+            watch(**seen)
+            return [0.0] * len(seen["prompts"])
+
+        row = {"prompt": [{"role": "user", "content": ASK}], "experiment": e.experiment, "seed": e.seed}
+        model = copy.deepcopy(tiny_model)
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        args = trl.GRPOConfig(
+            str(tmp_path), per_device_train_batch_size=2, num_generations=2, max_completion_length=8000, max_steps=1,
+            use_cpu=True, bf16=False, activation_checkpointing=False, report_to="none", disable_tqdm=True,
+            logging_strategy="no", save_strategy="no",
+        )  # fmt: skip
+        Scripted(
+            model,
+            reward,
+            args,
+            train_dataset=Dataset.from_list([row]),
+            processing_class=tokenizer,
+            environment_factory=partial(DialogueTools, **e.options),
+        ).train()
+
+    return train
