@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -137,6 +142,23 @@ def through_optunahub(e: Episode, _: pytest.FixtureRequest) -> Trajectory:
     return e.seen(read, [o.to_dict() for o in outcomes], rewards)
 
 
+def through_openenv(e: Episode, request: pytest.FixtureRequest) -> Trajectory:
+    """A client of a server that runs in a process of its own."""
+    from llm_dialogue import Answer, DialogueClient
+
+    with DialogueClient(base_url=request.getfixturevalue("openenv_url")).sync() as client:
+        result = client.reset(seed=e.seed, experiment=e.experiment, **e.options)
+        read, rewards, outcomes = [], [], []
+        for answer in e.answers:
+            read.append(result.observation.text)
+            result = client.step(Answer(text=answer))
+            rewards.append(result.reward)
+            outcomes.append(result.observation.outcome)
+        assert result.done
+        assert client.state().step_count == e.budget
+    return e.seen(read, outcomes, rewards)
+
+
 OPTUNA = Episode(  # a study knows no words: only what is in the table can be asked
     budget=2,
     answers=(
@@ -151,6 +173,7 @@ EPISODES = {
 }
 PLAYERS: dict[str, Play] = {
     "optunahub": through_optunahub,
+    "openenv": through_openenv,
     "gymnasium": through_gymnasium,
     "trl": through_trl,
     "skyrl": through_skyrl,
@@ -218,3 +241,26 @@ def train_with_trl(
         ).train()
 
     return train
+
+
+@pytest.fixture(scope="session")
+def openenv_url() -> Iterator[str]:
+    """A server of the OpenEnv package, until the tests are over."""
+    import httpx
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "llm_dialogue.server.app", "--port", str(port)])
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while server.poll() is None:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{url}/health", timeout=5).is_success:
+                    break
+            time.sleep(0.2)
+        assert server.poll() is None, "the server ended before it answered"
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
