@@ -10,11 +10,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import pytest
@@ -159,6 +162,36 @@ def through_openenv(e: Episode, request: pytest.FixtureRequest) -> Trajectory:
     return e.seen(read, outcomes, rewards)
 
 
+def through_verifiers(e: Episode, request: pytest.FixtureRequest) -> Trajectory:
+    """An episode as vf-eval runs it; what is read is what the model's server was sent."""
+    import asyncio
+
+    import verifiers.v1 as vf
+    from llm_dialogue_v1 import DialogueRun
+    from verifiers.v1.clients import ModelContext
+    from verifiers.v1.configs.client import EvalClientConfig
+
+    url, asked = request.getfixturevalue("model_server")(e.answers)
+    agent = {"harness": {"id": request.getfixturevalue("harness_in_process")}}
+    taskset = {"id": "llm-dialogue-v1", "seeds": e.seed + 1, **e.options}
+    env = DialogueRun(vf.env_config_type("llm-dialogue-v1")(taskset=taskset, agent=agent))
+    task = next(t for t in env.taskset if (t.data.experiment, t.data.seed) == (e.experiment, e.seed))
+
+    async def play() -> Any:
+        async with env.serving():
+            return await env.run_episode(task, ModelContext("scripted", EvalClientConfig(base_url=url)))
+
+    played = asyncio.run(play())
+    assert played.ok, played.errors
+    (trace,) = played.traces
+    assert [len(messages) for messages in asked] == [1, 3, 5, 7]
+    assert [m["content"] for m in asked[-1][1::2]] == list(e.answers[:-1])
+    turns = trace.info["turns"]
+    rewards = [turn["reward"] for turn in turns]
+    assert trace.reward == sum(rewards)
+    return e.seen([m[-1]["content"] for m in asked], [turn["outcome"] for turn in turns], rewards)
+
+
 OPTUNA = Episode(  # a study knows no words: only what is in the table can be asked
     budget=2,
     answers=(
@@ -169,11 +202,13 @@ OPTUNA = Episode(  # a study knows no words: only what is in the table can be as
 )
 EPISODES = {
     "trl": Episode(evidence=False),  # a step of training on so many bytes takes long
+    "verifiers": Episode(evidence=False),  # its taskset makes the prompts of all episodes up to this one
     "optunahub": OPTUNA,
 }
 PLAYERS: dict[str, Play] = {
     "optunahub": through_optunahub,
     "openenv": through_openenv,
+    "verifiers": through_verifiers,
     "gymnasium": through_gymnasium,
     "trl": through_trl,
     "skyrl": through_skyrl,
@@ -264,3 +299,65 @@ def openenv_url() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture
+def model_server() -> Iterator[Callable[[Sequence[str]], tuple[str, list[Any]]]]:
+    """A chat server that gives these answers in turn: its URL, and the messages of each request."""
+    servers = []
+
+    def serve(answers: Sequence[str]) -> tuple[str, list[Any]]:
+        asked: list[Any] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"])
+                message = {"role": "assistant", "content": answers[len(asked) - 1]}
+                choice = {"index": 0, "message": message, "finish_reason": "stop"}
+                usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+                head = {"id": "1", "object": "chat.completion", "created": 0, "model": "scripted"}
+                body = json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/v1", asked
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def harness_in_process(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a verifiers harness that chats from this process; `null` would fetch its program's packages."""
+    import httpx
+    import verifiers.v1 as vf
+    from verifiers.v1.dialects.chat import message_to_wire
+    from verifiers.v1.runtimes import ProgramResult
+
+    class InProcess(vf.Harness[vf.HarnessConfig]):
+        SUPPORTS_RESUME, EXECUTES_CODE, NEEDS_CONTAINER = True, False, False
+
+        async def launch(
+            self, ctx: Any, trace: Any, runtime: Any, endpoint: str, secret: str, mcp_urls: Any, data: Any
+        ) -> Any:
+            read = [vf.UserMessage(content=data.prompt)] if isinstance(data.prompt, str) else data.prompt
+            body = {"model": ctx.model, "messages": [message_to_wire(m) for m in read]}
+            async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secret}"}, timeout=60) as http:
+                (await http.post(f"{endpoint}/chat/completions", json=body)).raise_for_status()
+            return ProgramResult(0, "", "")
+
+    module = ModuleType("harness_in_process")
+    vars(module).update(InProcess=InProcess, __all__=["InProcess"])
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module.__name__
