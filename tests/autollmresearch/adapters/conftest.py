@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -361,3 +362,11 @@ def harness_in_process(monkeypatch: pytest.MonkeyPatch) -> str:
     vars(module).update(InProcess=InProcess, __all__=["InProcess"])
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module.__name__
+
+
+@pytest.fixture
+def shown() -> Callable[[str], str]:
+    """The code of a section of docs/adapters.md that runs apart: its blocks say `py`, so that test_docs.py leaves them."""
+    page = (REGISTRY.parents[2] / "docs" / "adapters.md").read_text("utf-8")
+    sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))
+    return lambda name: "\n".join(re.findall(r"```py\n(.*?)```", sections[name], re.DOTALL))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,9 @@ def test_sessions_do_not_share_an_episode(openenv_url: str) -> None:
         assert first != second
         assert one.step(Answer(text="nothing")).observation.trials_left == 2
         assert two.step(Answer(text="nothing")).observation.trials_left == 2
+
+
+def test_what_the_page_shows_runs(openenv_url: str, shown: Callable[[str], str]) -> None:
+    code = shown("OpenEnv").replace("http://localhost:8000", openenv_url)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from verifiers.v1.utils.loaders import taskset_class, taskset_config_type
@@ -43,3 +44,9 @@ def test_episodes_are_of_medium_targets_alone_and_differ_by_seed() -> None:
     assert {known[t.data.experiment] for t in tasks} == {"medium"}
     assert len({t.data.prompt for t in tasks}) == len(tasks)
     assert "Budget: 1 trial." in tasks[0].data.prompt
+
+
+def test_what_the_page_shows_runs(shown: Callable[[str], str]) -> None:
+    done = subprocess.run([sys.executable, "-c", shown("verifiers")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Budget: 3 trials." in done.stdout
