@@ -366,7 +366,7 @@ def harness_in_process(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def shown() -> Callable[[str], str]:
-    """The code of a section of docs/adapters.md that runs apart: its blocks say `py`, so that test_docs.py leaves them."""
+    """The code of a section of docs/adapters.md; blocks that run apart say `py`, so that test_docs.py leaves them."""
     page = (REGISTRY.parents[2] / "docs" / "adapters.md").read_text("utf-8")
     sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))
     return lambda name: "\n".join(re.findall(r"```py\n(.*?)```", sections[name], re.DOTALL))
