@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -25,6 +27,26 @@ def test_a_seed_draws_what_is_known_of_cheaper_runs_and_none_draws_anew() -> Non
     assert env.reset()[0] != env.reset()[0]
     full = DialogueEnv("micro/N25k-D1M", protocol="full")
     assert full.reset(seed=1)[0] == full.reset(seed=2)[0]
+
+
+def test_a_sampled_action_is_a_configuration_that_can_be_told() -> None:
+    env = DialogueEnv("micro/mixture-N25k-D524k-loss", budget=2)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    kinds = [env.step(env.action_space.sample())[4]["outcome"]["kind"] for _ in range(2)]
+    assert set(kinds) <= {"measured", "snapped"}
+
+
+@pytest.mark.parametrize(
+    "garbage", [None, float("nan"), {("a", "tuple"): object()}, {"lr": float("nan")}, "\ud800", b"{}"]
+)
+def test_whatever_is_answered_costs_a_trial_and_raises_nothing(garbage: Any) -> None:
+    env = DialogueEnv("micro/N25k-D1M", budget=2)
+    env.reset(seed=0)
+    for left in (1, 0):
+        text, reward, _, _, info = env.step(garbage)
+        assert (float(reward), info["outcome"]["kind"], info["trials_left"]) == (0.0, "invalid", left)
+        assert text.endswith("left.")
 
 
 def test_what_comes_after_the_last_trial_earns_nothing_and_counts_for_nothing() -> None:
