@@ -152,7 +152,7 @@ def _facts(target: Mapping[str, Any]) -> list[str]:
 def _evidence(target: Mapping[str, Any]) -> Table:
     """The cheaper experiments that a method may learn from."""
     rows = ((c["fidelity"], str(c["runs"]), number(c["value"], 5), run_text(c["config"])) for c in target["cheaper"])
-    return Table("Evidence: cheaper experiments", ("fidelity", "runs", "best value", "at"), tuple(rows))
+    return Table("Cheaper experiments, all that was measured", ("fidelity", "runs", "best value", "at"), tuple(rows))
 
 
 def _optimum(target: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
