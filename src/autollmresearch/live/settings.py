@@ -18,6 +18,7 @@ trial's directory) or `report` (JSON that the command writes to the path in $AUT
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -112,9 +113,17 @@ class RunSettings:
     phases: tuple[Phase, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data: the resolved settings, as they are saved."""
+        """Plain JSON data: the resolved settings, as they are saved; of the environment only whether it changes."""
+        from autollmresearch.live.storage import without_password
+
         data = {k: v for k, v in asdict(self).items() if k != "space"}
+        data |= {"storage": without_password(self.storage), "env": {k: _digest(v) for k, v in self.env.items()}}
         return {**data, "space": self.space.to_list()}
+
+
+def _digest(secret: str) -> str:
+    """Enough to tell one value from another, too little to tell a value."""
+    return f"sha256 {hashlib.sha256(secret.encode()).hexdigest()[:8]}"
 
 
 def read_saved(directory: Path) -> dict[str, Any]:
@@ -126,7 +135,7 @@ def read_saved(directory: Path) -> dict[str, Any]:
     path = directory / SETTINGS
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         data = None
     if not isinstance(data, dict) or not all(is_text(data.get(k)) for k in ("name", "storage")):
         raise StudyProblem(f"{path} is damaged; restore it, or choose another name for the study")

@@ -1,0 +1,65 @@
+"""The restricted unpickler of the public tables."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+import re
+
+import numpy as np
+
+from llmconfig_gym.sources.unpickle import loads
+
+RUNS, LONGEST = 5_000_000, 900
+WORDS = (
+    *(b"cnumpy\ndtype\n", b"cnumpy._core.multiarray\nscalar\n", b"cos\nsystem\n", b"c__builtin__\neval\n"),
+    *(b"R.", b"(", b"t", b"}", b"]", b"e", b"u", b"b", b"\x8c\x05numpy", b"\x8c\x05dtype", b"\x93", b"\x81", b"\x92"),
+    *(
+        b"\x8b\xff\xff\xff\x7f",
+        b"X\x04\x00\x00\x00",
+        b"r\x00\x01\x00\x00",
+        b"\x80\x04",
+        b"\x95",
+        b"i",
+        b"o",
+        b"\x82\x01",
+    ),
+)
+
+
+def seeds() -> list[bytes]:
+    values = (
+        {"a": [1, 2.5, None, True, "x", b"y", (1, 2), {"b": -3}]},
+        [np.float64(1.5), np.float32(2.5), np.int64(7), np.int32(-1)],
+        {f"layer{i}": {"latency": [i * 0.5], "mean": np.float64(i)} for i in range(4)},
+        [10**30, -(10**30), set(), frozenset((1,)), bytearray(b"z")],
+    )
+    return [pickle.dumps(v, protocol) for v in values for protocol in (0, 2, 4, 5)]
+
+
+def read(data: bytes) -> object:
+    return None if _greedy(data) else loads(data)
+
+
+_LARGE = re.compile(
+    rb"r(?!ray)(?:[\s\S]{2}[^\x00]|[\s\S]{3}[^\x00])|p[0-9]{6}|\x96[\s\S]{2}[^\x00]|\x96[\s\S]{3,7}[^\x00]"
+)
+"""What may be a place in the memo, or the size of a byte array, of 65,536 or more."""
+
+
+def _greedy(data: bytes) -> bool:
+    """Whether a pickle asks for that much memory: `pickle` gives it before it looks whether there is anything to put in.
+
+    docs/security.md says why this is no matter where the product reads pickles.
+    """
+    if _LARGE.search(data) is None:
+        return False
+    try:
+        for code, argument, _ in pickletools.genops(data):
+            if code.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument >= 1 << 16:
+                return True
+            if code.name == "BYTEARRAY8":
+                return True
+    except Exception:  # it is broken there, as `pickletools` sees it
+        return True
+    return False
