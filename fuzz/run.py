@@ -138,7 +138,8 @@ def _fuzz(name: str, out: Path, count: int, longest: float) -> None:
         return (how < 0.8 and mutate_json(data, rng)[:most]) or mutate(data, rng, chosen.WORDS, most)
 
     flags = [f"-runs={count}", f"-max_total_time={int(longest)}", f"-max_len={chosen.LONGEST}", f"-dict={words}"]
-    flags += ["-timeout=60", "-rss_limit_mb=3000", "-print_final_stats=1", f"-artifact_prefix={out}/crashes/{name}-"]
+    flags += ["-timeout=60", "-report_slow_units=60", "-rss_limit_mb=3000", "-print_final_stats=1"]
+    flags += [f"-artifact_prefix={out}/crashes/{name}-"]
     flags += [f"-seed={random.SystemRandom().randrange(1, 2**31)}"]
     atheris.Setup([sys.argv[0], *flags, str(corpus)], once, custom_mutator=change)
     atheris.Fuzz()

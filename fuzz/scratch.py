@@ -1,4 +1,4 @@
-"""Where targets put the files that readers open: a directory of this process's own, in memory where the system has such.
+"""Where targets put the files that readers open: a directory of this process's own, in memory where there is such.
 
 A file is written over, not made anew, for a hundred thousand inputs a minute are one file each.
 """

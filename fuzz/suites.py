@@ -1,4 +1,4 @@
-"""A small suite on disk, with every kind of parameter, of which each target that needs one replaces a file of its own."""
+"""A small suite on disk, with every kind of parameter; targets replace a file in copies of their own."""
 
 from __future__ import annotations
 

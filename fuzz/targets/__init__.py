@@ -1,6 +1,6 @@
 """The targets, one module per reader of outside bytes.
 
-Each has `RUNS` (inputs of a whole campaign), `LONGEST` (bytes of an input), `WORDS` (pieces that the format is made of),
+Each has `RUNS` (inputs of a whole campaign), `LONGEST` (bytes of an input), `WORDS` (pieces that the format has),
 `seeds()` (inputs to begin with, made by code) and `read(data)`, which raises nothing but the packages' typed errors.
 """
 

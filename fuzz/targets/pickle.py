@@ -48,7 +48,7 @@ _LARGE = re.compile(
 
 
 def _greedy(data: bytes) -> bool:
-    """Whether a pickle asks for that much memory: `pickle` gives it before it looks whether there is anything to put in.
+    """Whether a pickle asks for that much memory: `pickle` takes it before it looks whether anything goes in there.
 
     docs/security.md says why this is no matter where the product reads pickles.
     """

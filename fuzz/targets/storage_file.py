@@ -8,7 +8,7 @@ from autollmresearch.live.study import find_study, study_names
 from fuzz.scratch import put, scratch
 from fuzz.targets import stored_study
 
-RUNS, LONGEST = 3_000, 200_000
+RUNS, LONGEST = 1_500, 200_000
 WORDS = (b"studies", b"version_info", b"SQLite format 3\x00", b"autollmresearch", b"\x00" * 16, b"\xff" * 16)
 
 

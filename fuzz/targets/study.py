@@ -7,9 +7,10 @@ import json
 from autollmresearch.live.settings import read_settings
 from fuzz.scratch import put, scratch
 from fuzz.targets.recipe import WORDS as YAML_WORDS
+from fuzz.targets.recipe import too_slow
 from llmconfig_gym.collect.sweep_file import read_sweep
 
-RUNS, LONGEST = 80_000, 1200
+RUNS, LONGEST = 20_000, 1200
 WORDS = (
     *YAML_WORDS,
     b"{here}",
@@ -54,11 +55,14 @@ def seeds() -> list[bytes]:
         "parameters": [{"kind": "grid", "name": "lr", "levels": [1e-3, "3e-3"], "log": True}],
         "fidelities": [{"level": "low", "steps": 100}, {"level": "high", "steps": 1000, "cost": 10, "cost_unit": "h"}],
     }
-    plain = b"name: a\ncommand: x {lr}\nparameters:\n  - {kind: real, name: lr, low: 1e-4, high: 1}\ntarget: {N: 7B}\nbudget: 3\n"
+    plain = b"name: a\ncommand: x {lr}\nparameters:\n  - {kind: real, name: lr, low: 1e-4, high: 1}\n"
+    plain += b"target: {N: 7B}\nbudget: 3\n"
     return [json.dumps(study).encode(), json.dumps(sweep).encode(), plain]
 
 
 def read(data: bytes) -> object:
+    if too_slow(data):
+        return None
     path = put("study.yaml", data)
     return (
         read_sweep(path)

@@ -26,6 +26,9 @@ DEFAULT_METRIC = "val_loss"
 MOST_VALUES = 100_000
 """Values in a file, each alias counted as what it stands for."""
 
+DEEPEST = 50
+"""Lists and mappings within one another."""
+
 
 def require(fits: object, expected: str, found: object) -> None:
     """Raises `InvalidDescription` unless `fits`."""
@@ -60,11 +63,22 @@ def _plain_yaml(text: str) -> Any:
     """The plain data in a YAML document; like `yaml.safe_load`, but a few lines of aliases cannot grow into gigabytes.
 
     Raises:
-        InvalidDescription: written out, it is longer than `MOST_VALUES` or has no end.
+        InvalidDescription: written out, it is longer than `MOST_VALUES` or has no end; or it is nested too deeply.
     """
     import yaml
 
-    loader = yaml.SafeLoader(text)
+    class Loader(yaml.SafeLoader):
+        depth = 0
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            self.depth += 1
+            if self.depth > DEEPEST:  # far beyond it PyYAML takes minutes for a page
+                raise InvalidDescription(f"it is nested more than {DEEPEST} deep")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    loader = Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:

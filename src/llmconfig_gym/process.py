@@ -216,7 +216,7 @@ def _as(kind: type[T], data: dict[str, Any] | None, **kinds: Any) -> T | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What such a file says. They are whole or absent; one that the command itself has written over counts as absent."""
+    """What such a file says. It is whole or absent; one that the command itself has written over counts as absent."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -283,7 +283,7 @@ def _keep(descriptor: str, environment: str) -> None:
     """The keeper: runs the job of the current directory. It holds the job's lock through an inherited descriptor, and
     reads what is added to the environment from another."""
     lock = int(descriptor)
-    with open(int(environment), encoding="utf-8") as file:
+    with os.fdopen(int(environment), encoding="utf-8") as file:
         env = json.load(file)
     here = Path.cwd()
     job = last_job(here)

@@ -97,7 +97,7 @@ def _ended(
         if ended is not None and ended.how != "stopped":
             return ended
         if ended is None and process.alive(directory):
-            _wait(directory, settings.timeout if job is None else job.timeout, progress, title)
+            _wait(settings, directory, settings.timeout if job is None else job.timeout, progress, title)
             continue
         cuts = 0 if job is None else job.cuts + (ended is None)
         if cuts > settings.retries:
@@ -156,7 +156,7 @@ def _running(directory: Path) -> bool:
     return process.ended(directory) is None and process.alive(directory)
 
 
-def _wait(directory: Path, timeout: float | None, progress: Progress, title: str) -> None:
+def _wait(settings: RunSettings, directory: Path, timeout: float | None, progress: Progress, title: str) -> None:
     """Wait until the job of this directory has ended."""
     job = directory / process.JOB
     begun = job.stat().st_mtime if job.exists() else time.time()
@@ -165,7 +165,8 @@ def _wait(directory: Path, timeout: float | None, progress: Progress, title: str
         late = timeout is not None and time.time() - begun > timeout
         if late and process.is_orphan(directory):  # nobody else is left to end it
             process.stop(directory)
-        progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
+        said = without_secrets(_last_line(directory / process.LOG), settings.env)
+        progress.tick(f"{title} {_time(time.time() - begun)}  {said}")
         time.sleep(pause)
         pause = min(1.2 * pause, 0.5)
 
@@ -189,7 +190,7 @@ def _last_line(log: Path) -> str:
             lines = file.read().decode("utf-8", errors="replace").split("\n")[:-1]
     except OSError:
         return ""
-    return without_secrets("".join(c for c in (lines[-1] if lines else "") if c.isprintable()))
+    return "".join(c for c in (lines[-1] if lines else "") if c.isprintable())
 
 
 def _config_text(config: Config) -> str:

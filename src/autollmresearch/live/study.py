@@ -286,7 +286,7 @@ def _of(study: Study, url: str, storage: RDBStorage) -> LiveStudy:
     try:
         later = runs_from_list(system.get(LATER, []))
         return LiveStudy(study, Spec.from_dict(data, runs_from_list(system[EVIDENCE])), url, storage, later)
-    except (GymError, KeyError, TypeError, ValueError) as problem:
+    except (GymError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
         _close(storage)
         raise StudyProblem(f"what {study.study_name} in {place} says of itself cannot be read: {problem}") from None
 
