@@ -1,7 +1,7 @@
 """The fuzz targets without the fuzzer: seeds, changed as `fuzz/mutate.py` does, the same on every machine.
 
-Whatever is read, nothing but the packages' typed errors may come of it. Inputs that broke a reader once are in the
-tests of that reader. The campaigns are run with `python -m fuzz.run`; docs/security.md says what they gave.
+Whatever is read, nothing but the packages' typed errors may come of it. `FOUND` holds what broke a reader once. The
+campaigns are run with `python -m fuzz.run`; docs/security.md says what they gave.
 """
 
 from __future__ import annotations
@@ -18,6 +18,42 @@ from llmconfig_gym.errors import GymError
 
 MOST, SHARE = 3000, 150
 """Inputs of a target at most, and of how many of a campaign one is tried here."""
+
+
+TURN = b'{"read": "", "wrote": {}, "reward": 0, "seconds": 0, "outcome": %s, "candidates": %s}'
+PLAYED = b'{"experiment": "a", "budget": 1, "seed": %s, "turns": [' + TURN + b"]}\n"
+MEASURED = b'{"kind": "measured"}'
+RUN = b'{"group": %s, "experiment": "e", "config": %s, "seed": 0, "value": 1, "status": "ok", "details": {}, '
+RUN += b'"seconds": 1, "device": ""}\n'
+STUDY = b'{"spec": {"version": 1}, "evidence": [{"space": [{"kind": "real", "name": "x", "low": 0, "high": 1}], '
+STUDY += b'"columns": {"x": [0.5]}, "losses": [1], "details": %s, "fidelity": {"values": {}, "cost": 1}}], "later": []}'
+FOUND = [
+    ("recipe", b"seed: !!bool x"),
+    ("recipe", b"seed: !!int ''"),
+    ("recipe", b"seed: !!timestamp x"),
+    ("recipe", b"[" * 60),
+    ("trajectories", PLAYED % (b"0", b'{"kind": "measured", "config": 0.5}', b"[]")),
+    ("trajectories", PLAYED % (b"0", b'{"kind": "measured", "config": ""}', b"[]")),
+    ("trajectories", PLAYED % (b"0", MEASURED, b'[{"config": "x", "probability": 1}]')),
+    ("trajectories", PLAYED % (b"1e999", MEASURED, b"[]")),
+    ("collected", RUN % (b"[]", b"{}")),
+    ("collected", RUN % (b'"g"', b"[]")),
+    ("collected", b"[" * 100_000 + b"\n"),
+    ("import_jsonl", b'{"name": "\\ud800", "lr": 1, "N": 1, "loss": 1}\n'),
+    ("import_jsonl", b'{"\\ud800": 1, "lr": 1, "N": 1, "loss": 1}\n'),
+    ("checkpoint_settings", b'{"base_model_name_or_path": "' + b"x" * 5000 + b'"}'),
+    ("checkpoint_settings", b'{"base_model_name_or_path": "\\u0000"}'),
+    ("checkpoint", b'tokenizer.json\n{"version": "1.0", "model": {"type": "nothing"}}'),
+    ("checkpoint", b"tokenizer.json\n{}"),
+    ("stored_study", STUDY % b"[]"),
+]
+"""What broke a reader once: a target, and an input."""
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND, ids=range(len(FOUND)))
+def test_what_broke_a_reader_once_is_refused_or_read(name: str, data: bytes) -> None:
+    with suppress(GymError, ResearchError):
+        target(name).read(data)
 
 
 @pytest.mark.filterwarnings("ignore")  # other people's libraries, of what is wrong in a file

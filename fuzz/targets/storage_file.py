@@ -6,7 +6,7 @@ from functools import cache
 
 from autollmresearch.live.study import find_study, study_names
 from fuzz.scratch import put, scratch
-from fuzz.targets import stored_study
+from fuzz.targets.stored_study import made
 
 RUNS, LONGEST = 1_500, 200_000
 WORDS = (b"studies", b"version_info", b"SQLite format 3\x00", b"autollmresearch", b"\x00" * 16, b"\xff" * 16)
@@ -14,8 +14,8 @@ WORDS = (b"studies", b"version_info", b"SQLite format 3\x00", b"autollmresearch"
 
 @cache
 def _file() -> bytes:
-    stored_study.seeds()
-    return (scratch() / "study.db").read_bytes()
+    made("whole.db")
+    return (scratch() / "whole.db").read_bytes()
 
 
 def seeds() -> list[bytes]:

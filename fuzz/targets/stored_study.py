@@ -28,8 +28,9 @@ WORDS = (
 
 
 @cache
-def _made() -> tuple[str, bytes]:
-    url = f"sqlite:///{scratch() / 'study.db'}"
+def made(name: str) -> tuple[str, bytes]:
+    """The URL of a study's storage of its own, and what it says of itself."""
+    url = f"sqlite:///{scratch() / name}"
     e = experiment()
     spec = Spec(e.task, e.fidelity, e.metric, e.space, 3, "analyst", cheaper=(CheapRuns.of(e),))
     create_study("a", url, spec)
@@ -37,7 +38,7 @@ def _made() -> tuple[str, bytes]:
 
 
 def seeds() -> list[bytes]:
-    return [_made()[1]]
+    return [made("study.db")[1]]
 
 
 def read(data: bytes) -> object:
@@ -48,7 +49,7 @@ def read(data: bytes) -> object:
         spec, evidence, later = said["spec"], said["evidence"], said["later"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    url, _ = _made()
+    url, _ = made("study.db")
     study = optuna.load_study(study_name="a", storage=url)
     try:
         study.set_user_attr(SPEC, spec)

@@ -166,3 +166,15 @@ def test_the_end_is_written_whole(tmp_path: Path) -> None:
     launch(tmp_path, python("pass"))
     finished(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir() if ENDED in p.name) == [ENDED]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"how": 1, "code": "0", "seconds": 0}']
+)
+def test_files_that_the_command_wrote_over_count_as_absent(tmp_path: Path, content: bytes) -> None:
+    launch(tmp_path, python("pass"))
+    finished(tmp_path)
+    for name in ("ended.json", "job.json"):
+        (tmp_path / name).write_bytes(content)
+    assert ended(tmp_path) is None
+    assert last_job(tmp_path) is None
