@@ -42,9 +42,10 @@ def read(data: bytes) -> object:
 
 
 _LARGE = re.compile(
-    rb"r(?!ray)(?:[\s\S]{2}[^\x00]|[\s\S]{3}[^\x00])|p[0-9]{6}|\x96[\s\S]{2}[^\x00]|\x96[\s\S]{3,7}[^\x00]"
+    rb"r(?!ray\x94)(?:[\s\S]{2}[^\x00]|[\s\S]{3}[^\x00])|p[^\n]{5}|\x96(?:[\s\S]{2}[^\x00]|[\s\S]{3,7}[^\x00])"
 )
-"""What may be a place in the memo, or the size of a byte array, of 65,536 or more."""
+"""What may be a place in the memo, or the size of a byte array, of 65,536 or more (`rray` with its next opcode would be
+40 GB, which no system gives)."""
 
 
 def _greedy(data: bytes) -> bool:
