@@ -42,7 +42,7 @@ def read(data: bytes) -> object:
 
 
 _LARGE = re.compile(
-    rb"r(?!ray\x94)(?:[\s\S]{2}[^\x00]|[\s\S]{3}[^\x00])|p[^\n]{5}|\x96(?:[\s\S]{2}[^\x00]|[\s\S]{3,7}[^\x00])"
+    rb"r(?!ray\x94)(?:[\s\S]{2}[^\x00]|[\s\S]{3}[^\x00])|p[^\n]{5,20}\n|\x96(?:[\s\S]{2}[^\x00]|[\s\S]{3,7}[^\x00])"
 )
 """What may be a place in the memo, or the size of a byte array, of 65,536 or more (`rray` with its next opcode would be
 40 GB, which no system gives)."""
@@ -61,6 +61,6 @@ def _greedy(data: bytes) -> bool:
                 return True
             if code.name == "BYTEARRAY8":
                 return True
-    except Exception:  # it is broken there, as `pickletools` sees it
-        return True
+    except Exception:  # it is broken there, and what comes before has been looked at
+        return b"\x96" in data
     return False
