@@ -6,10 +6,13 @@ campaigns are run with `python -m fuzz.run`; docs/security.md says what they gav
 
 from __future__ import annotations
 
+import json
 import random
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from fuzz import run
 from fuzz.mutate import mutate, mutate_json
 from fuzz.targets import NAMES, target
 
@@ -92,3 +95,25 @@ def test_changes_reach_into_json_and_stay_within_their_length() -> None:
     assert len(changed) > 150
     assert mutate_json(b"no JSON", rng) == b""
     assert all(len(mutate(seed, rng, (b"word",), 20)) <= 20 for _ in range(300))
+
+
+def test_a_campaign_goes_on_where_it_stopped_and_tells_what_broke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def slice_(name: str, out: Path, count: int, longest: float) -> dict[str, object]:
+        asked.append((name, count))
+        entry: dict[str, object] = {"target": name, "inputs": min(count, 60)}
+        with (out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(entry) + "\n")
+        return entry
+
+    monkeypatch.setattr(run, "_slice", slice_)
+    assert run.campaign(["pickle", "cell"], tmp_path, 100, 1.0) == 0
+    assert asked == [("pickle", 100), ("cell", 100), ("pickle", 40), ("cell", 40)]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["inputs"] == 200
+    (tmp_path / "crashes" / "cell-crash-1").write_bytes(b"x")
+    assert run.campaign(["pickle", "cell"], tmp_path, 130, 1.0) == 1
+    assert asked[4:] == [("pickle", 30), ("cell", 30)]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["crashes"] == ["cell-crash-1"]

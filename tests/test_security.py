@@ -6,11 +6,13 @@ the tests of downloads and endpoints.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -430,3 +432,31 @@ def test_secrets_are_told_by_their_variables_name(planted: None) -> None:
         == "[B_TOKEN] [A_TOKEN]"
     )
     assert without_secrets("home is /root/me", {"HOME": "/root/me"}) == "home is /root/me"
+
+
+# Dependencies.
+
+
+@pytest.mark.parametrize(
+    ("pins", "says"),
+    [
+        ("# a comment\nA_package==1.0\nother==2.0\n", "all 3 installed distributions are pinned"),
+        ("a-package==1.0\n", "other 2.0 is installed, nothing is pinned"),
+        ("a-package==1.0\nother==2.1\n", "other 2.0 is installed, 2.1 is pinned"),
+    ],
+)
+def test_what_is_installed_and_not_pinned_is_found(
+    pins: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("pinned", Path(__file__).parents[1] / ".ci" / "pinned.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "constraints.txt").write_text(pins)
+    installed = {"A.Package": "1.0+cpu", "other": "2.0", "pip": "9"}
+    found = [SimpleNamespace(metadata={"Name": n}, version=v) for n, v in installed.items()]
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "distributions", lambda: found)
+    assert module.main() == (0 if says.startswith("all") else 1)
+    assert capsys.readouterr().out.strip() == says
