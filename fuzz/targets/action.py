@@ -16,7 +16,7 @@ from llmconfig_gym.parameter import Categorical, Grid, Integer, Real, Simplex
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 
-RUNS, LONGEST = 1_500_000, 400
+RUNS, LONGEST = 1_000_000, 400
 WORDS = (
     *(b"<config>", b"</config>", b"<think>", b"</think>", b"{", b"}", b'"lr":', b'"batch":', b'"mix":', b"```json\n"),
     *(b"0.001", b"1e-3", b"NaN", b"Infinity", b"1e999", b"null", b"true", b"'", b'"', b",", b"[", b"]", b"\\u0000"),

@@ -11,7 +11,7 @@ from autollmresearch.methods import make_policy
 from llmconfig_gym.errors import GymError
 from llmconfig_gym.importing import check_name, parse_levels
 
-RUNS, LONGEST = 300_000, 120
+RUNS, LONGEST = 150_000, 120
 WORDS = (
     *(
         b"random",

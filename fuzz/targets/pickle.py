@@ -10,7 +10,7 @@ import numpy as np
 
 from llmconfig_gym.sources.unpickle import loads
 
-RUNS, LONGEST = 5_000_000, 900
+RUNS, LONGEST = 6_000_000, 900
 WORDS = (
     *(b"cnumpy\ndtype\n", b"cnumpy._core.multiarray\nscalar\n", b"cos\nsystem\n", b"c__builtin__\neval\n"),
     *(b"R.", b"(", b"t", b"}", b"]", b"e", b"u", b"b", b"\x8c\x05numpy", b"\x8c\x05dtype", b"\x93", b"\x81", b"\x92"),

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from fuzz.suites import saved
 from llmconfig_gym.suite import Suite
 
-RUNS, LONGEST = 150_000, 6000
+RUNS, LONGEST = 100_000, 6000
 WORDS = (
     b'"id":',
     b'"fuzz/../../x"',

@@ -10,7 +10,7 @@ from fuzz.suites import saved
 from fuzz.tables import parquet
 from llmconfig_gym.suite import Suite
 
-RUNS, LONGEST = 60_000, 6000
+RUNS, LONGEST = 50_000, 6000
 WORDS = (b"PAR1", b"config.lr", b"value", b"spread", b"detail.", b"replicates", b"\x15\x00", b"\xff\xff\xff\x7f")
 
 

@@ -11,7 +11,7 @@ from autollmresearch.training.step import read_manifest
 from fuzz.scratch import put
 from fuzz.tables import as_lines
 
-RUNS, LONGEST = 200_000, 1000
+RUNS, LONGEST = 150_000, 1000
 WORDS = (
     b'"target":',
     b'"cheaper":',

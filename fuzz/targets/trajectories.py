@@ -6,7 +6,7 @@ from autollmresearch.trajectories import read_trajectories, to_dict
 from fuzz.scratch import put
 from fuzz.tables import as_lines
 
-RUNS, LONGEST = 400_000, 2000
+RUNS, LONGEST = 200_000, 2000
 WORDS = (
     b'"turns":',
     b'"outcome":',

@@ -15,7 +15,7 @@ from llmconfig_gym.experiment import Fidelity, Metric
 from llmconfig_gym.parameter import Real
 from llmconfig_gym.space import Space
 
-RUNS, LONGEST = 400_000, 600
+RUNS, LONGEST = 200_000, 600
 WORDS = (
     b"val_loss=",
     b"val_loss: ",
