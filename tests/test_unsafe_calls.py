@@ -27,7 +27,7 @@ NEVER = {
         "cloudpickle.load",
     ),
     *("cloudpickle.loads", "marshal.load", "marshal.loads", "shelve.open", "joblib.load", "pandas.read_pickle"),
-    *("pd.read_pickle", "yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.UnsafeLoader"),
+    *("yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.UnsafeLoader"),
     *("yaml.FullLoader", "yaml.Loader", "torch.hub.load", "torch.jit.load", "shutil.unpack_archive", "tarfile.open"),
     *("zipfile.ZipFile", "requests.get", "urllib.request.urlopen", "urlopen", "urlretrieve", "ftplib.FTP", "telnetlib"),
 }
@@ -37,7 +37,6 @@ EXCEPT = {("src/llmconfig_gym/sources/unpickle.py", "pickle.Unpickler"): "it adm
 
 SETTLED = {
     "torch.load": ("weights_only", True),
-    "np.load": ("allow_pickle", False),
     "numpy.load": ("allow_pickle", False),
     "AutoModelForCausalLM.from_pretrained": ("use_safetensors", True),
 }
@@ -48,22 +47,33 @@ REFUSED = {"shell": True, "trust_remote_code": True, "verify": False, "allow_pic
 
 
 def unsafe(source: str) -> Iterator[str]:
-    """Each unsafe name or call in a module, with its line."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                if (found := f"{node.module}.{alias.name}") in NEVER:
-                    yield f"{node.lineno}: {found}"
-        if isinstance(node, ast.Name | ast.Attribute) and (found := ast.unparse(node)) in NEVER:
+    """Each unsafe name or call in a module, with its line; `import pickle as p` hides nothing."""
+    tree = ast.parse(source)
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            aliases |= {a.asname: a.name for a in node.names if a.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            aliases |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+
+    def named(node: ast.AST) -> str:
+        head, dot, rest = ast.unparse(node).partition(".")
+        return aliases.get(head, head) + dot + rest
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and (found := named(node)) in NEVER:
             yield f"{node.lineno}: {found}"
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.lineno}: {n}" for a in node.names if (n := f"{node.module}.{a.name}") in NEVER)
         if not isinstance(node, ast.Call):
             continue
         given = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
         for name, value in REFUSED.items():
             if name in given and given[name] == value:
                 yield f"{node.lineno}: {name}={value}"
-        if (asked := SETTLED.get(ast.unparse(node.func))) and given.get(asked[0]) != asked[1]:
-            yield f"{node.lineno}: {ast.unparse(node.func)} without {asked[0]}={asked[1]}"
+        called = named(node.func).removeprefix("transformers.")
+        if (asked := SETTLED.get(called)) and given.get(asked[0]) != asked[1]:
+            yield f"{node.lineno}: {called} without {asked[0]}={asked[1]}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -94,10 +104,15 @@ def test_every_exception_is_needed() -> None:
         "subprocess.run(command, shell=True)",
         "yaml.load(text, Loader=yaml.Loader)",
         "yaml.unsafe_load(text)",
-        "np.load(path)",
-        "np.load(path, allow_pickle=True)",
+        "import numpy as np\nnp.load(path)",
+        "import numpy as np\nnp.load(path, allow_pickle=True)",
+        "import pandas as pd\npd.read_pickle(path)",
+        "import pickle as p\np.loads(data)",
+        "from pickle import loads as safe\nsafe(data)",
+        "from torch import load\nload(path)",
+        "from urllib.request import urlopen\nurlopen(url)",
         "joblib.load(path)",
-        "AutoModelForCausalLM.from_pretrained(path)",
+        "from transformers import AutoModelForCausalLM\nAutoModelForCausalLM.from_pretrained(path)",
         "AutoTokenizer.from_pretrained(path, trust_remote_code=True)",
         "tarfile.open(path).extractall()",
         "requests.get('http://host/file')",
@@ -112,7 +127,7 @@ def test_each_rule_catches_what_it_forbids(planted: str) -> None:
     "safe",
     [
         "import torch\ntorch.load(path, weights_only=True)",
-        "np.load(path, allow_pickle=False)",
+        "import numpy as np\nnp.load(path, allow_pickle=False)",
         "yaml.safe_load(text)",
         "re.compile(pattern)",
         "model.eval()",
