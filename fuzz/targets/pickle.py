@@ -10,7 +10,7 @@ import numpy as np
 
 from llmconfig_gym.sources.unpickle import loads
 
-RUNS, LONGEST = 6_000_000, 900
+RUNS, LONGEST = 6_500_000, 900
 WORDS = (
     *(b"cnumpy\ndtype\n", b"cnumpy._core.multiarray\nscalar\n", b"cos\nsystem\n", b"c__builtin__\neval\n"),
     *(b"R.", b"(", b"t", b"}", b"]", b"e", b"u", b"b", b"\x8c\x05numpy", b"\x8c\x05dtype", b"\x93", b"\x81", b"\x92"),
@@ -34,7 +34,8 @@ def seeds() -> list[bytes]:
         {f"layer{i}": {"latency": [i * 0.5], "mean": np.float64(i)} for i in range(4)},
         [10**30, -(10**30), set(), frozenset((1,)), bytearray(b"z")],
     )
-    return [pickle.dumps(v, protocol) for v in values for protocol in (0, 2, 4, 5)]
+    made = [pickle.dumps(v, protocol) for v in values for protocol in (0, 2, 4, 5)]
+    return made + [re.sub(rb"\x95.{8}", b"", m, count=1, flags=re.DOTALL) for m in made if b"\x95" in m]  # frameless
 
 
 def read(data: bytes) -> object:
@@ -53,14 +54,17 @@ def _greedy(data: bytes) -> bool:
 
     docs/security.md says why this is no matter where the product reads pickles.
     """
-    if _LARGE.search(data) is None:
+    framed = b"\x95" in data  # where a frame ends in the middle of an opcode, what Python reads is not what follows
+    if not framed and _LARGE.search(data) is None:
         return False
     try:
-        for code, argument, _ in pickletools.genops(data):
+        for code, argument, at in pickletools.genops(data):
             if code.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument >= 1 << 16:
                 return True
             if code.name == "BYTEARRAY8":
                 return True
+            if code.name == "FRAME" and (at or 0) + 9 + (argument or 0) != len(data):
+                return True
     except Exception:  # it is broken there, and what comes before has been looked at
-        return b"\x96" in data
+        return framed or b"\x96" in data
     return False

@@ -12,7 +12,7 @@ from autollmresearch.live.study import EVIDENCE, LATER, SPEC, create_study, find
 from fuzz.scratch import scratch
 from fuzz.targets.action import experiment
 
-RUNS, LONGEST = 1_500, 4000
+RUNS, LONGEST = 900, 4000
 WORDS = (
     b'"space":',
     b'"columns":',
