@@ -16,6 +16,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from fuzz.mutate import mutate, mutate_json
 from fuzz.targets import NAMES, target
@@ -35,11 +36,15 @@ def main() -> int:
     parser.add_argument(
         "--one", metavar="FILE", type=Path, help="read this input with the one target named, outside of atheris"
     )
+    parser.add_argument("--table", action="store_true", help="only print what the log of --out says, as a table")
     parser.add_argument("--inside", type=int, help=argparse.SUPPRESS)  # a slice: this many inputs
     args = parser.parse_args()
     names = args.targets or list(NAMES)
     if unknown := sorted({*names} - {*NAMES}):
         parser.error(f"no target is called {unknown[0]}; there are {', '.join(NAMES)}")
+    if args.table:
+        print(table(args.out))
+        return 0
     if args.one is not None:
         target(names[0]).read(args.one.read_bytes())
         return 0
@@ -63,12 +68,29 @@ def campaign(names: list[str], out: Path, runs: int | None, longest: float) -> i
     return 1 if broken else 0
 
 
+def table(out: Path) -> str:
+    """What a campaign's log says, in Markdown: inputs of each target, per second, and slices that one of them ended."""
+    sums: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0])
+    for entry in _log(out):
+        for name in (entry["target"], "all"):
+            for i, more in enumerate((entry["inputs"], entry["seconds"], int("broke" in entry))):
+                sums[name][i] += more
+    rows = [
+        f"| {name} | {inputs:,.0f} | {inputs / seconds:,.0f} | {broke:.0f} |"
+        for name, (inputs, seconds, broke) in sorted(sums.items(), key=lambda s: -s[1][0])
+    ]
+    return "\n".join(["| target | inputs | per second | slices broken |", "|---|---|---|---|", *rows])
+
+
+def _log(out: Path) -> list[dict[str, Any]]:
+    path = out / "log.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
 def _done(out: Path) -> dict[str, int]:
     """Inputs of each target so far."""
     done: dict[str, int] = defaultdict(int)
-    log = out / "log.jsonl"
-    for line in log.read_text().splitlines() if log.is_file() else []:
-        entry = json.loads(line)
+    for entry in _log(out):
         done[entry["target"]] += entry["inputs"]
     return done
 

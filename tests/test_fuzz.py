@@ -104,7 +104,7 @@ def test_a_campaign_goes_on_where_it_stopped_and_tells_what_broke(
 
     def slice_(name: str, out: Path, count: int, longest: float) -> dict[str, object]:
         asked.append((name, count))
-        entry: dict[str, object] = {"target": name, "inputs": min(count, 60)}
+        entry: dict[str, object] = {"target": name, "inputs": min(count, 60), "seconds": 1.0}
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(entry) + "\n")
         return entry
@@ -117,3 +117,4 @@ def test_a_campaign_goes_on_where_it_stopped_and_tells_what_broke(
     assert run.campaign(["pickle", "cell"], tmp_path, 130, 1.0) == 1
     assert asked[4:] == [("pickle", 30), ("cell", 30)]
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["crashes"] == ["cell-crash-1"]
+    assert "| all | 260 |" in run.table(tmp_path)
