@@ -72,7 +72,7 @@ def _plain_yaml(text: str) -> Any:
 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             self.depth += 1
-            if self.depth > DEEPEST:  # far beyond it PyYAML takes minutes for a page
+            if self.depth > DEEPEST:  # PyYAML takes seconds for a page of brackets
                 raise InvalidDescription(f"it is nested more than {DEEPEST} deep")
             node = super().compose_node(parent, index)
             self.depth -= 1
