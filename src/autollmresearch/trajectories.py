@@ -7,7 +7,7 @@ model's words, or a configuration), the outcome, the reward and, where the polic
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def read_trajectories(path: Path) -> Iterator[Trajectory]:
     for number, line in enumerate(lines, start=1):
         try:
             yield from_dict(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
             kind = type(problem).__name__
             raise TrajectoryProblem(
                 f"{path}, line {number} is no trajectory ({kind}: {problem}); expected a file that `train` wrote"
@@ -89,7 +89,15 @@ def _turn_from_dict(data: dict[str, Any]) -> Turn:
         usage=Usage(**data.get("usage", {})),
         candidates=tuple(Candidate(c["config"], c["probability"]) for c in data.get("candidates", ())),
     )
-    return Turn(proposal, Outcome(**data["outcome"]), float(data["reward"]), float(data["seconds"]))
+    outcome = Outcome(**data["outcome"])
+    known = (
+        {} if outcome.config is None else outcome.config,
+        outcome.details,
+        *(c.config for c in proposal.candidates),
+    )
+    if not all(isinstance(mapping, Mapping) for mapping in known):
+        raise TypeError("configurations and details map names to values")
+    return Turn(proposal, outcome, float(data["reward"]), float(data["seconds"]))
 
 
 def _plain(config: object) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmconfig_gym.errors import InvalidDescription
 from llmconfig_gym.experiment import Metric
@@ -18,7 +18,16 @@ from llmconfig_gym.parameter import EXACT, shown
 from llmconfig_gym.plain import is_number, is_text, parameter_from_dict
 from llmconfig_gym.space import Space
 
+if TYPE_CHECKING:
+    import yaml
+
 DEFAULT_METRIC = "val_loss"
+
+MOST_VALUES = 100_000
+"""Values in a file, each alias counted as what it stands for."""
+
+DEEPEST = 50
+"""Lists and mappings within one another."""
 
 
 def require(fits: object, expected: str, found: object) -> None:
@@ -33,14 +42,13 @@ def read_yaml(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
     Raises:
         InvalidDescription: it cannot be read, is no mapping, or has another key.
     """
-    import yaml
-
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _plain_yaml(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InvalidDescription(f"{path} cannot be read: {problem.strerror or problem}") from None
-    except (ValueError, yaml.YAMLError) as problem:
-        raise InvalidDescription(f"{path} cannot be read as YAML: {problem}") from None
+    except Exception as problem:  # PyYAML raises nearly anything for a tag with the wrong value, such as !!bool x
+        kind = "" if isinstance(problem, InvalidDescription) or "\n" in str(problem) else f"{type(problem).__name__}: "
+        raise InvalidDescription(f"{path} cannot be read as YAML: {kind}{problem}") from None
     if not isinstance(data, dict):
         raise InvalidDescription(f"{path}: {what} maps its keys to values; found {shown(data)}")
     unknown = [k for k in data if k not in keys]
@@ -49,6 +57,53 @@ def read_yaml(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
         advice = f"did you mean {close[0]!r}? " if close else ""
         raise InvalidDescription(f"{path}: {advice}the keys are {', '.join(keys)}; found {shown(unknown)}")
     return data
+
+
+def _plain_yaml(text: str) -> Any:
+    """The plain data in a YAML document; like `yaml.safe_load`, but a few lines of aliases cannot grow into gigabytes.
+
+    Raises:
+        InvalidDescription: written out, it is longer than `MOST_VALUES` or has no end; or it is nested too deeply.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        depth = 0
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            self.depth += 1
+            if self.depth > DEEPEST:  # PyYAML takes seconds for a page of brackets
+                raise InvalidDescription(f"it is nested more than {DEEPEST} deep")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    loader = Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _written_out(node, {})
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node has when each alias is replaced by what it stands for."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        size = known[id(node)]
+    else:
+        known[id(node)] = MOST_VALUES  # what holds itself has no end
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        size = known[id(node)] = 1 + sum(_written_out(n, known) for n in inner)
+    if size > MOST_VALUES:
+        raise InvalidDescription(f"its aliases stand for more than {MOST_VALUES} values; write them out, or fewer")
+    return size
 
 
 def parse_metric(told: object, details: object, name: str | None = None) -> Metric:

@@ -1,14 +1,33 @@
-"""Files that are whole or absent: written under a temporary name, flushed to disk, then moved into place."""
+"""Files that are whole or absent: written under a temporary name, flushed to disk, then moved into place.
+
+And which names from outside may become names of files: a name is never a path, and a path never leads out of its place.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,198}[A-Za-z0-9_+-])?", re.ASCII)
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+
+
+def is_file_name(text: str) -> bool:
+    """Whether `text` is the name of a file on every system: at most 200 letters, digits and . _ + -, and no device."""
+    return _NAME.fullmatch(text) is not None and _DEVICE.fullmatch(text) is None
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path stays within the directory that it is relative to, on every system."""
+    if not path or "\0" in path or "\\" in path or PureWindowsPath(path).drive:
+        return False
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
 @contextmanager

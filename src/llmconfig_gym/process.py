@@ -17,21 +17,26 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from types import NoneType
+from typing import IO, Any, Literal, TypeVar
 
 from llmconfig_gym.files import write_text
 
 JOB, LOG, LOCK, ENDED = "job.json", "log.txt", ".lock", "ended.json"
 
+NUMBER = (int, float, NoneType)
+T = TypeVar("T")
+
 GRACE = 5.0
 """Seconds between asking a command to end (SIGTERM) and ending it (SIGKILL)."""
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from llmconfig_gym.process import _keep; _keep(sys.argv[2])"
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from llmconfig_gym.process import _keep; _keep(*sys.argv[2:])"
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Job:
 
     Attributes:
         argv: the program and its arguments; no shell reads them.
-        env: what is added to the environment.
+        env: what is added to the environment. It may hold secrets, so it is in no file.
         timeout: seconds after which it is ended; None for never.
         attempt: which attempt at the same work this is, from 1.
         cuts: how many earlier attempts were cut off without a word.
@@ -146,18 +151,22 @@ def launch(directory: Path, job: Job) -> None:
         (directory / ENDED).unlink(missing_ok=True)
         if (directory / LOG).exists() and job.attempt > 1:
             (directory / LOG).replace(directory / f"log.{job.attempt - 1}.txt")
-        write_text(directory / JOB, json.dumps(asdict(job), indent=1) + "\n")
+        kept = {k: v for k, v in asdict(job).items() if k != "env"}
+        write_text(directory / JOB, json.dumps(kept, indent=1) + "\n")
         lock.truncate(0)
         root = str(Path(__file__).resolve().parents[1])
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _START, root, str(lock.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=directory,
-            pass_fds=(lock.fileno(),),
-            start_new_session=True,
-        )
+        with tempfile.TemporaryFile() as env:  # it has no name: nobody else can read what it holds
+            env.write(json.dumps(dict(job.env)).encode())
+            env.seek(0)
+            keeper = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _START, root, str(lock.fileno()), str(env.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=directory,
+                pass_fds=(lock.fileno(), env.fileno()),
+                start_new_session=True,
+            )
     _keepers.append(keeper)
 
 
@@ -190,21 +199,27 @@ def alive(directory: Path) -> bool:
 
 
 def last_job(directory: Path) -> Job | None:
-    """The job that was launched here last; None if none was."""
-    data = _read(directory / JOB)
-    return None if data is None else Job(**{**data, "argv": tuple(data["argv"])})
+    """The job that was launched here last, without its environment; None if none was."""
+    return _as(Job, _read(directory / JOB), argv=(list, tuple), timeout=NUMBER, attempt=int, cuts=int)
 
 
 def ended(directory: Path) -> Ended | None:
     """How the job of this directory ended; None if it runs, or was cut off without a word (kill -9, power)."""
-    data = _read(directory / ENDED)
-    return None if data is None else Ended(**data)
+    return _as(Ended, _read(directory / ENDED), how=str, code=(int, NoneType), seconds=NUMBER, message=str)
+
+
+def _as(kind: type[T], data: dict[str, Any] | None, **kinds: Any) -> T | None:
+    """What a file of ours says; None for anything else, for the command can write over it."""
+    if data is None or not all(k in data and isinstance(data[k], kinds[k]) for k in kinds):
+        return None
+    return kind(**{k: tuple(data[k]) if isinstance(data[k], list) else data[k] for k in kinds})
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """What such a file says. It is whole or absent; one that the command itself has written over counts as absent."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # absent: such a file is whole or absent
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
@@ -264,9 +279,12 @@ def _asked_to_stop() -> Iterator[Callable[[], int]]:
     yield lambda: count
 
 
-def _keep(descriptor: str) -> None:
-    """The keeper: runs the job of the current directory. It holds the job's lock through an inherited descriptor."""
+def _keep(descriptor: str, environment: str) -> None:
+    """The keeper: runs the job of the current directory. It holds the job's lock through an inherited descriptor, and
+    reads what is added to the environment from another."""
     lock = int(descriptor)
+    with os.fdopen(int(environment), encoding="utf-8") as file:
+        env = json.load(file)
     here = Path.cwd()
     job = last_job(here)
     assert job is not None
@@ -279,7 +297,7 @@ def _keep(descriptor: str) -> None:
         result = run_command(
             job.argv,
             log,
-            env=job.env,
+            env=env,
             cwd=here,
             timeout=job.timeout,
             keep_open=(lock,),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from llmconfig_gym.errors import GymError, SuiteFormatError, unknown_name
 from llmconfig_gym.experiment import LEVELS, Experiment, Fidelity, Level, Metric
-from llmconfig_gym.files import whole_directory, write_text
+from llmconfig_gym.files import is_file_name, whole_directory, write_text
 from llmconfig_gym.parameter import FloatArray, Simplex, shown
 from llmconfig_gym.plain import is_number, is_text
 from llmconfig_gym.pool import Pool
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 FORMAT = 1
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
@@ -248,7 +246,7 @@ def summarize(e: Experiment) -> Summary:
 def _check_id(id_: str, suite: str) -> None:
     """Ids become file names: refuse anything that could leave the suite's directory."""
     prefix, _, name = id_.partition("/")
-    if prefix != suite or not _SAFE.fullmatch(prefix) or not _SAFE.fullmatch(name):
+    if prefix != suite or not is_file_name(prefix) or not is_file_name(name):
         raise SuiteFormatError(
             f"{id_!r} is not an experiment id of suite {suite!r}; expected {suite}/NAME in letters, digits and . _ + -"
         )

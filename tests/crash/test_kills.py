@@ -1,6 +1,6 @@
 """kill -9 at random moments of everything that takes long: what was resumed equals what was never interrupted.
 
-CI kills every job three times; `make nightly` says `CRASH_KILLS=25`, which makes 225.
+CI kills each of eight jobs three times; `make nightly` says `CRASH_KILLS=28`, which makes 224 kills.
 """
 
 from __future__ import annotations

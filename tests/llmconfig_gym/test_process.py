@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_job_runs_to_its_end_in_its_directory(tmp_path: Path) -> None:
     found = finished(tmp_path)
     assert (found.how, found.code) == ("exited", 3)
     assert (tmp_path / LOG).read_text().splitlines() == [f"{tmp_path} a; b", "bad"]
-    assert last_job(tmp_path) == job
+    assert last_job(tmp_path) == replace(job, env={}), "what is in the environment may be secret: it is in no file"
     assert not alive(tmp_path)
 
 
@@ -165,3 +166,15 @@ def test_the_end_is_written_whole(tmp_path: Path) -> None:
     launch(tmp_path, python("pass"))
     finished(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir() if ENDED in p.name) == [ENDED]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"how": 1, "code": "0", "seconds": 0}']
+)
+def test_files_that_the_command_wrote_over_count_as_absent(tmp_path: Path, content: bytes) -> None:
+    launch(tmp_path, python("pass"))
+    finished(tmp_path)
+    for name in ("ended.json", "job.json"):
+        (tmp_path / name).write_bytes(content)
+    assert ended(tmp_path) is None
+    assert last_job(tmp_path) is None

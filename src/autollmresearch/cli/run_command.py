@@ -51,7 +51,7 @@ def run_run(args: argparse.Namespace) -> int:
         print_json(
             {
                 "study": study.name,
-                "storage": study.url,
+                "storage": study.place,
                 "directory": settings.directory,
                 "best": None if best is None else best.to_dict(),
                 "trials": [t.to_dict() for t in trials],

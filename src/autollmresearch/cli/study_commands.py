@@ -105,7 +105,7 @@ def run_tell(args: argparse.Namespace) -> int:
         trial = study.tell(args.trial, _value(args.value, study.name, args.trial), details)
     trials = study.trials()
     best, left = best_trial(study.spec, trials), study.spec.budget - len(trials)
-    place = "" if study.url == DEFAULT_STORAGE else f" --storage {shlex.quote(study.url)}"
+    place = "" if study.url == DEFAULT_STORAGE else f" --storage {shlex.quote(study.place)}"
     more = f"autollmresearch suggest --study {shlex.quote(study.name)}{place}"
     if args.format == "json":
         told = {"study": study.name, **trial.to_dict(), "best": None if best is None else best.number, "left": left}
@@ -157,7 +157,7 @@ def run_status(args: argparse.Namespace) -> int:
         print_json(
             {
                 "study": study.name,
-                "storage": study.url,
+                "storage": study.place,
                 **{k: v for k, v in study.spec.to_dict().items() if k not in ("version", "evidence")},
                 "evidence": sum(len(r.losses) for r in study.spec.cheaper),
                 "trials": [t.to_dict() for t in study.trials()],

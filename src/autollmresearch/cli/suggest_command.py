@@ -131,9 +131,9 @@ def _suggest_in_study(args: argparse.Namespace, question: Question) -> int:
     used = len(study.trials())
     left = study.spec.budget - used
     tell = f"autollmresearch tell {shlex.quote(study.name)} {trial.number}"
-    place = "" if study.url == DEFAULT_STORAGE else f" --storage {shlex.quote(study.url)}"
+    place = "" if study.url == DEFAULT_STORAGE else f" --storage {shlex.quote(study.place)}"
     if args.format == "json":
-        where = {"study": study.name, "storage": study.url, "trial": trial.number, "new": new}
+        where = {"study": study.name, "storage": study.place, "trial": trial.number, "new": new}
         data = _document(study.spec, trial.config, trial, notes)
         record = {"record": f"{tell} VALUE{place}", "record_failure": f"{tell} --failed REASON{place}"}
         print_json({**where, **data, "used": used, "left": left, **record})

@@ -19,6 +19,7 @@ from autollmresearch.live.settings import RunSettings, placeholders
 from autollmresearch.live.spec import Spec
 from autollmresearch.live.study import LiveStudy
 from autollmresearch.live.trial import LiveTrial, sentences
+from autollmresearch.secrets import without_secrets
 from llmconfig_gym import process
 from llmconfig_gym.files import write_text
 from llmconfig_gym.parameter import Value
@@ -95,8 +96,8 @@ def _ended(
             raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
         if ended is not None and ended.how != "stopped":
             return ended
-        if ended is None and job is not None and process.alive(directory):
-            _wait(directory, job, progress, title)
+        if ended is None and process.alive(directory):
+            _wait(settings, directory, settings.timeout if job is None else job.timeout, progress, title)
             continue
         cuts = 0 if job is None else job.cuts + (ended is None)
         if cuts > settings.retries:
@@ -112,7 +113,7 @@ def _check_owner(directory: Path, trial: LiveTrial) -> None:
         found = json.loads((directory / CONFIG).read_text(encoding="utf-8"))["config"]
     except FileNotFoundError:
         return
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         found = None
     if found != trial.config:
         raise StudyProblem(f"{directory} holds files of another trial; move it away, then run the same again")
@@ -155,15 +156,17 @@ def _running(directory: Path) -> bool:
     return process.ended(directory) is None and process.alive(directory)
 
 
-def _wait(directory: Path, job: process.Job, progress: Progress, title: str) -> None:
+def _wait(settings: RunSettings, directory: Path, timeout: float | None, progress: Progress, title: str) -> None:
     """Wait until the job of this directory has ended."""
-    begun = (directory / process.JOB).stat().st_mtime
+    job = directory / process.JOB
+    begun = job.stat().st_mtime if job.exists() else time.time()
     pause = 0.02
     while _running(directory):
-        late = job.timeout is not None and time.time() - begun > job.timeout
+        late = timeout is not None and time.time() - begun > timeout
         if late and process.is_orphan(directory):  # nobody else is left to end it
             process.stop(directory)
-        progress.tick(f"{title} {_time(time.time() - begun)}  {_last_line(directory / process.LOG)}")
+        said = without_secrets(_last_line(directory / process.LOG), settings.env)
+        progress.tick(f"{title} {_time(time.time() - begun)}  {said}")
         time.sleep(pause)
         pause = min(1.2 * pause, 0.5)
 

@@ -8,11 +8,12 @@ import os
 import re
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from autollmresearch.live.settings import RunSettings
+from autollmresearch.secrets import without_secrets
 from llmconfig_gym.process import LOG, Ended
 from llmconfig_gym.template import read_number
 
@@ -38,7 +39,12 @@ class TrialOutcome:
 
 
 def judge(settings: RunSettings, directory: Path, ended: Ended) -> TrialOutcome:
-    """What a command that has ended in `directory` gave."""
+    """What a command that has ended in `directory` gave. The next prompt holds the failure, so no secret is in it."""
+    outcome = _judge(settings, directory, ended)
+    return replace(outcome, failure=without_secrets(outcome.failure, settings.env))
+
+
+def _judge(settings: RunSettings, directory: Path, ended: Ended) -> TrialOutcome:
     output = _tail(directory / LOG)
     if ended.how == "timeout":
         return TrialOutcome(None, failure=f"timeout: not over after {settings.timeout:g} s")

@@ -119,10 +119,10 @@ def _target_study(settings: RunSettings, progress: Progress) -> LiveStudy:
         study = create_study(settings.name, settings.storage, _target_spec(settings, progress))
     where = study.recall(RUN)
     if where is None and study.trials():
-        raise StudyProblem(f"{settings.name} in {settings.storage} is told by hand; choose another name")
+        raise StudyProblem(f"{settings.name} in {study.place} is told by hand; choose another name")
     if where is not None and where["directory"] != settings.directory and Path(where["directory"]).exists():
         raise StudyProblem(
-            f"{settings.name} in {settings.storage} is run in {where['directory']}, not in {settings.directory}; "
+            f"{settings.name} in {study.place} is run in {where['directory']}, not in {settings.directory}; "
             "choose another name or storage"
         )
     if where is None or where["directory"] != settings.directory:

@@ -18,6 +18,7 @@ trial's directory) or `report` (JSON that the command writes to the path in $AUT
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from autollmresearch.policies.named import decoding, default_policy
 from llmconfig_gym.description import as_quantity, parse_metric, parse_space, read_yaml, require
 from llmconfig_gym.errors import GymError, InvalidDescription
 from llmconfig_gym.experiment import Fidelity, Metric
+from llmconfig_gym.files import is_file_name, is_inside
 from llmconfig_gym.parameter import Simplex
 from llmconfig_gym.plain import is_number, is_text
 from llmconfig_gym.space import Space
@@ -112,9 +114,17 @@ class RunSettings:
     phases: tuple[Phase, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data: the resolved settings, as they are saved."""
+        """Plain JSON data: the resolved settings, as they are saved; of the environment only whether it changes."""
+        from autollmresearch.live.storage import without_password
+
         data = {k: v for k, v in asdict(self).items() if k != "space"}
+        data |= {"storage": without_password(self.storage), "env": {k: _digest(v) for k, v in self.env.items()}}
         return {**data, "space": self.space.to_list()}
+
+
+def _digest(secret: str) -> str:
+    """Enough to tell one value from another, too little to tell a value."""
+    return f"sha256 {hashlib.sha256(secret.encode()).hexdigest()[:8]}"
 
 
 def read_saved(directory: Path) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def read_saved(directory: Path) -> dict[str, Any]:
     path = directory / SETTINGS
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         data = None
     if not isinstance(data, dict) or not all(is_text(data.get(k)) for k in ("name", "storage")):
         raise StudyProblem(f"{path} is damaged; restore it, or choose another name for the study")
@@ -157,7 +167,7 @@ def _settings(data: Mapping[str, Any], here: Path, policy: str | None, decode: s
     for key in ("name", "command", "parameters", "target", "budget"):
         require(key in data, f"a study says its {key}", ", ".join(data) or "nothing")
     name = data["name"]
-    fits = is_text(name) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", name)
+    fits = is_text(name) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", name) and is_file_name(name)
     require(fits, "name is a word of letters, digits and . _ -", name)
     for key, kind in (("directory", is_text), ("storage", is_text), ("task", is_text), ("policy", is_text)):
         require(key not in data or kind(data[key]), f"{key} is a text", data.get(key))
@@ -255,8 +265,7 @@ def _source(data: object, metric: str) -> MetricSource:
         require(groups == 1, "metric's pattern is a regular expression with one group (...)", data["stdout"])
         return MetricSource("stdout", pattern=data["stdout"])
     require("file" in data and set(data) <= {"file", "key"}, expected, data)
-    inside = not Path(data["file"]).is_absolute() and ".." not in Path(data["file"]).parts
-    require(inside, "metric's file lies in the trial's directory", data["file"])
+    require(is_inside(data["file"]), "metric's file lies in the trial's directory", data["file"])
     return MetricSource("file", file=data["file"], key=data.get("key", metric))
 
 
@@ -296,7 +305,10 @@ def _storage(data: object, here: Path, directory: Path) -> str:
 
 def _env(data: object) -> dict[str, str]:
     fits = isinstance(data, dict) and all(is_text(k) and (is_text(v) or is_number(v)) for k, v in data.items())
-    require(fits, "env maps names to texts", data)
+    if not fits:  # what was found may be secret
+        wrong = [str(k) for k, v in data.items() if not (is_text(v) or is_number(v))] if isinstance(data, dict) else []
+        found = f"another kind of value under {wrong[0]}" if wrong else f"a {type(data).__name__}"
+        raise InvalidSettings(f"env maps names to texts; found {found}")
     assert isinstance(data, dict)
     return {k: str(v) for k, v in data.items()}
 

@@ -62,7 +62,7 @@ def open_storage(url: str, *, heartbeat: bool = False, timeout: float = BUSY_TIM
         try:
             return RDBStorage(address, engine_kwargs=arguments, **alive)
         except (RuntimeError, AssertionError) as problem:  # written by another version of Optuna
-            raise StorageProblem(_say(_without_password(url), problem)) from problem
+            raise StorageProblem(_say(without_password(url), problem)) from problem
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def storage_problems(url: str) -> Iterator[None]:
     import optuna
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-    place = _without_password(url)
+    place = without_password(url)
     try:
         yield
     except optuna.exceptions.StorageInternalError as problem:
@@ -142,8 +142,10 @@ def _engine(url: str, timeout: float) -> tuple[str, dict[str, Any]]:
 
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise StorageProblem(f"{url!r} is no storage URL; expected sqlite:///FILE or postgresql://HOST/DB") from None
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise StorageProblem(
+            f"{without_password(url)!r} is no storage URL; expected sqlite:///FILE or postgresql://HOST/DB"
+        ) from None
     kind = parsed.get_backend_name()
     if kind == "sqlite":
         return url, {"connect_args": {"timeout": timeout}}
@@ -152,17 +154,24 @@ def _engine(url: str, timeout: float) -> tuple[str, dict[str, Any]]:
             parsed = parsed.set(drivername="postgresql+psycopg")
         connect = {"connect_timeout": CONNECT_TIMEOUT}
         return parsed.render_as_string(hide_password=False), {"connect_args": connect, "pool_pre_ping": True}
-    raise StorageProblem(f"{_without_password(url)}: {kind!r} storages are not supported; use sqlite or postgresql")
+    raise StorageProblem(f"{without_password(url)}: {kind!r} storages are not supported; use sqlite or postgresql")
 
 
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
+def without_password(url: str) -> str:
+    """The URL without its password, whether it stands before the host or among the options.
+
+    It can be kept: a server that wants one is told it by `PGPASSWORD` or a password file, as PostgreSQL's own tools.
+    """
+    from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return repr(url)
+        u = make_url(url)
+        kept = {k: v for k, v in u.query.items() if "pass" not in k.lower()}
+        bare = URL.create(u.drivername, u.username, None, u.host, u.port, u.database, kept)
+        return url if bare == u else bare.render_as_string()
+    except (ArgumentError, ValueError):
+        return url.rpartition("@")[2].partition("?")[0]
 
 
 _DAMAGED = "the file is damaged; restore a copy, or move it away to begin anew"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.live.spec import Spec, by_cost, runs_from_list, runs_to_list
-from autollmresearch.live.storage import alone, open_storage, storage_problems
+from autollmresearch.live.storage import alone, open_storage, storage_problems, without_password
 from autollmresearch.live.trial import (
     CONFIG,
     DETAILS,
@@ -70,6 +70,11 @@ class LiveStudy:
         self.evidence = spec.cheaper
         self.spec = replace(spec, cheaper=by_cost(spec.cheaper, later))
         self.url = url
+
+    @property
+    def place(self) -> str:
+        """Its storage as it may be shown and kept: without a password."""
+        return without_password(self.url)
 
     @property
     def name(self) -> str:
@@ -260,7 +265,7 @@ def load_study(name: str, url: str) -> LiveStudy:
     study = find_study(name, url)
     if study is None:
         known = study_names(url) if _exists(url) else []
-        raise StudyProblem(f"{unknown_name('study', name, known)} (looked in {url}; see --storage)")
+        raise StudyProblem(f"{unknown_name('study', name, known)} (looked in {without_password(url)}; see --storage)")
     return study
 
 
@@ -274,15 +279,16 @@ def _of(study: Study, url: str, storage: RDBStorage) -> LiveStudy:
     with storage_problems(url):
         data = study.user_attrs.get(SPEC)
         system = study._storage.get_study_system_attrs(study._study_id)
+    place = without_password(url)
     if data is None:
         _close(storage)
-        raise StudyProblem(f"{study.study_name} in {url} is an Optuna study of another program; choose another name")
+        raise StudyProblem(f"{study.study_name} in {place} is an Optuna study of another program; choose another name")
     try:
         later = runs_from_list(system.get(LATER, []))
         return LiveStudy(study, Spec.from_dict(data, runs_from_list(system[EVIDENCE])), url, storage, later)
-    except (GymError, KeyError, TypeError, ValueError) as problem:
+    except (GymError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
         _close(storage)
-        raise StudyProblem(f"what {study.study_name} in {url} says of itself cannot be read: {problem}") from None
+        raise StudyProblem(f"what {study.study_name} in {place} says of itself cannot be read: {problem}") from None
 
 
 def study_names(url: str) -> list[str]:

@@ -35,6 +35,14 @@ def missing_package() -> str | None:
     return next((p for p in ("torch", "transformers") if find_spec(p) is None), None)
 
 
+def is_directory(path: str | Path) -> bool:
+    """Whether there is a directory; what is too long for a path, or has a zero byte, is none."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 @dataclass(frozen=True)
 class AgentPolicy:
     """A language model that is trained, or at least able, to follow the dialogue.
@@ -54,7 +62,7 @@ class AgentPolicy:
     def __post_init__(self) -> None:
         if (package := missing_package()) is not None:
             raise missing_extra(package, "agent", "an agent")
-        if not Path(self.path).is_dir() and not HUB_ID.fullmatch(self.path):
+        if not is_directory(self.path) and not HUB_ID.fullmatch(self.path):
             raise CheckpointProblem(
                 f"{self.path!r} is no directory with a checkpoint, and no hub id such as Qwen/Qwen3-4B-Instruct-2507"
             )
@@ -84,7 +92,7 @@ class AgentPolicy:
         Raises:
             CheckpointProblem: neither can be found out.
         """
-        if Path(self.path).is_dir():
+        if is_directory(self.path):
             return {"files": checkpoint_digest(Path(self.path))}
         return {"commit": _commit(self.path)}
 
@@ -111,16 +119,21 @@ def checkpoint_digest(directory: Path) -> str:
     Raises:
         CheckpointProblem: there are no files, or they cannot be read.
     """
-    files = sorted(p for p in directory.iterdir() if p.is_file() and not p.name.startswith("."))
+    total = hashlib.sha256()
+    try:
+        files = sorted(p for p in directory.iterdir() if p.is_file() and not p.name.startswith("."))
+        for path in files:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(json.dumps([path.name, content]).encode())
+    except OSError as problem:
+        raise CheckpointProblem(f"{directory} cannot be read: {problem.strerror or problem}") from None
     if not files:
         raise CheckpointProblem(f"{directory} holds no files; expected a checkpoint")
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(json.dumps([path.name, content]).encode())
     base = _base_of(directory)
-    if base is not None and base.is_dir() and base.resolve() != directory.resolve():
+    if base is not None and is_directory(base) and base.resolve() != directory.resolve():
+        if _base_of(base) is not None:
+            raise CheckpointProblem(f"{directory} adapts {base}, which is itself an adapter; expected a whole model")
         total.update(checkpoint_digest(base).encode())
     return total.hexdigest()
 

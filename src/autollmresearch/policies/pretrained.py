@@ -25,7 +25,6 @@ def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = 
     Raises:
         CheckpointProblem: they cannot be loaded.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     quiet()
@@ -41,8 +40,7 @@ def load_pretrained(path: str | Path, *, dtype: Any = "auto", trainable: bool = 
             model = AutoPeftModelForCausalLM.from_pretrained(str(path), is_trainable=True, dtype=dtype)
         else:
             model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
-        raise CheckpointProblem(
-            f"{path} cannot be loaded as a causal language model: {str(problem).splitlines()[0]}; {expected}"
-        ) from None
+    except Exception as problem:  # a damaged file makes the libraries raise nearly anything
+        said = (str(problem) or type(problem).__name__).splitlines()[0]
+        raise CheckpointProblem(f"{path} cannot be loaded as a causal language model: {said}; {expected}") from None
     return model, tokenizer

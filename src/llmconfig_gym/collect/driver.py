@@ -85,6 +85,8 @@ class Row:
     def from_json(cls, line: str) -> Row:
         """The row that `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
         data = json.loads(line)
+        if not (isinstance(data["group"], str) and isinstance(data["config"], dict)):
+            raise TypeError("group is a text and config a mapping")
         run = Run(data["experiment"], data["config"], data["seed"])
         measured = {k: data[k] for k in ("value", "status", "details", "seconds", "device")}
         return cls(data["group"], run, Measurement(**measured))
@@ -256,7 +258,7 @@ def _read(path: Path, groups: Sequence[Group]) -> tuple[dict[str, list[Row]], in
         position += len(line)
         try:
             row = Row.from_json(line.decode())
-        except (ValueError, KeyError, TypeError) as problem:
+        except (ValueError, KeyError, TypeError, RecursionError) as problem:
             raise CollectError(f"{path}, line {number} is damaged ({problem}); mend or remove it") from None
         rows = done.setdefault(row.group, [])
         if expected.get(row.group, ())[len(rows) : len(rows) + 1] != (row.run,):

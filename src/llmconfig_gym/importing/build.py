@@ -7,7 +7,6 @@ between them, and their number. If one of them diverged, so did the outcome (its
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from llmconfig_gym.catalog import EMBEDDED, SOURCES
 from llmconfig_gym.errors import ImportProblem
 from llmconfig_gym.experiment import Experiment, Fidelity, Level, Metric
+from llmconfig_gym.files import is_file_name
 from llmconfig_gym.importing.columns import Column, plain, read_columns, sized
 from llmconfig_gym.importing.guess import guess_roles
 from llmconfig_gym.importing.levels import experiment_ids, split_levels
@@ -39,7 +39,7 @@ from llmconfig_gym.text import number
 CLIP = 1.25
 """Where runs diverged, the regret scale of a positive loss ends at this multiple of the best (DATA.md, Step Law)."""
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
+_LONGEST_NAME = 80
 
 
 def import_table(
@@ -63,7 +63,7 @@ def import_table(
 
 def check_name(name: str) -> None:
     """Raises `ImportProblem` if a suite cannot be called that."""
-    if not _SAFE_NAME.fullmatch(name):
+    if len(name) > _LONGEST_NAME or not is_file_name(name):
         raise ImportProblem(f"{name!r} cannot be a suite's name; expected letters, digits and . _ + - (see --name)")
     if name in (*EMBEDDED, *SOURCES):
         raise ImportProblem(f"{name!r} is the name of a suite that this package brings; choose another with --name")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from llmconfig_gym.errors import ImportProblem
 from llmconfig_gym.experiment import LEVELS, Level
+from llmconfig_gym.files import is_file_name
 from llmconfig_gym.importing.units import short_quantity
 
 _MAX_ID = 80
@@ -61,6 +62,7 @@ def experiment_ids(suite: str, fidelities: Sequence[Mapping[str, float | str]]) 
     for values in fidelities:
         text = "-".join(f"{k}{short_quantity(v) if not isinstance(v, str) else '_' + v}" for k, v in values.items())
         safe = re.sub(r"[^A-Za-z0-9._+-]+", "_", text)[:_MAX_ID].strip("._+-") or "all"
+        safe = safe if is_file_name(safe) else f"at-{safe}"
         name, n = safe, 1
         while name.lower() in taken:
             n += 1

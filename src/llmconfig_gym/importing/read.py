@@ -238,6 +238,13 @@ def _open_mappings(records: Records) -> list[BadRow]:
     return list(torn.values())
 
 
+def _refuse_half_characters(path: Path, line: int, name: str, cell: Cell) -> None:
+    """JSON can spell half a character (\\ud800), which no text may hold."""
+    for text in (name, cell):
+        if isinstance(text, str) and not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise ImportProblem(f"{path.name}, line {line}: {shown(text)} holds half a character; remove it")
+
+
 def _frame(path: Path, records: Records) -> pd.DataFrame:
     import pandas as pd
 
@@ -246,6 +253,7 @@ def _frame(path: Path, records: Records) -> pd.DataFrame:
     for i, (line, record) in enumerate(records):
         nested.update(k for k, v in record.items() if isinstance(v, dict) and v)
         for name, cell in flatten(record):
+            _refuse_half_characters(path, line, name, cell)
             column = columns.get(name)
             if column is None:
                 column = columns[name] = [None] * len(records)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from llmconfig_gym.catalog import SOURCES, cache_dir, suite_path
-from llmconfig_gym.errors import ChecksumMismatch, SourceUnavailable, SuiteFormatError, unknown_name
+from llmconfig_gym.errors import (
+    ChecksumMismatch,
+    SourceFormatError,
+    SourceUnavailable,
+    SuiteFormatError,
+    unknown_name,
+)
+from llmconfig_gym.files import is_inside
 from llmconfig_gym.suite import Card, Suite
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 HOST = "raw.githubusercontent.com"
 MIRROR_VARIABLE = "AUTOLLMRESEARCH_MIRROR"
 RETRIES = 3
+_SHA256 = re.compile("[0-9a-f]{64}")
 TIMEOUT = 30.0
 """Seconds without a byte after which an attempt is given up."""
 
@@ -102,6 +111,8 @@ def _is_made(target: Path, maker: str) -> bool:
 def fetch(origin: Origin, files: Mapping[str, str], *, progress: bool = True) -> dict[str, Path]:
     """Local paths of `files` (path -> SHA-256), from the mirror or, where not fetched before, from the network.
 
+    Nothing is fetched, or read from a mirror, whose hash is not pinned, or that is not asked for over https.
+
     Args:
         origin: repository and commit.
         files: SHA-256 by path inside the repository.
@@ -110,7 +121,14 @@ def fetch(origin: Origin, files: Mapping[str, str], *, progress: bool = True) ->
     Raises:
         SourceUnavailable: offline, not found, a mirror that lacks a file, or a cache that cannot be written.
         ChecksumMismatch: what came is not what was expected.
+        SourceFormatError: an entry of `files` has no SHA-256, leads out of its place, or is not fetched over https.
     """
+    for path, sha256 in files.items():
+        if not (origin.address.startswith("https://") and is_inside(path) and _SHA256.fullmatch(sha256)):
+            raise SourceFormatError(
+                f"{origin.address}{path} with SHA-256 {sha256 or '(none)'} is not fetched; expected an https "
+                "address, a path inside the repository and a hash of 64 digits: mend the source's FILES"
+            )
     from tqdm import tqdm
 
     mirror = os.environ.get(MIRROR_VARIABLE)

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import sys
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from autollmresearch.cli.main import main
 from autollmresearch.errors import StorageProblem
 from autollmresearch.live import AutoLLMSampler, claims, open_storage
 from autollmresearch.live.notes import POLICY, REASONING
@@ -87,7 +89,7 @@ def test_eight_workers_lose_and_double_no_trial(
 
 @pytest.mark.usefixtures("postgres_url")
 def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
-    with pytest.raises(StorageProblem, match=r"^postgresql://me:\*\*\*@.*Connection refused[^\n]*$"):
+    with pytest.raises(StorageProblem, match=r"^postgresql://me@.*Connection refused[^\n]*$"):
         open_storage("postgresql://me:secret@127.0.0.1:1/studies")
 
 
@@ -136,3 +138,29 @@ def test_a_study_on_a_server_is_read_as_runs(postgres_url: str, opened: Callable
     assert (table.cells("value"), table.cells("N")) == ([1e-4, 1e-3], [1e6, 1e6])
     with pytest.raises(ImportProblem, match="did you mean 'swept'"):
         read_table(Source.of(f"{postgres_url}#swapt"))
+
+
+def test_a_password_opens_the_storage_and_is_neither_shown_nor_kept(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    secret = "planted-pw-42"
+    url = postgres_url.replace("postgres@", f"postgres:{secret}@")
+    parameters = [{"kind": "real", "name": "lr", "low": "1e-4", "high": 0.1, "log": True}]
+    Path("space.yaml").write_text(json.dumps({"parameters": parameters}))
+    asked = ["--target", "N=1000", "--space", "space.yaml", "--metric", "val_loss", "--policy", "random"]
+    assert main(["suggest", "--study", "secret", *asked, "--storage", url]) == 0
+    for command in (["status", "secret"], ["status", "secret", "--format", "json"], ["tell", "secret", "0", "2.5"]):
+        assert main([*command, "--storage", url]) == 0
+    assert main(["status", "nobody", "--storage", url]) == 2
+    shared = {"name": "secret", "parameters": parameters, "target": {"N": 1000}, "budget": 1, "policy": "random"}
+    command = [sys.executable, "-S", "-c", "print('val_loss=1')", "{lr}"]
+    for name in ("secret", "kept"):  # the first is told by hand
+        Path("study.yaml").write_text(json.dumps({**shared, "name": name, "command": command, "storage": url}))
+        assert main(["run", "study.yaml"]) == (2 if name == "secret" else 0)
+    assert main(["status", "runs/kept"]) == 0, "this server asks for no password"
+    told = capsys.readouterr()
+    assert secret not in told.out + told.err
+    Path("study.yaml").unlink()
+    for path in (p for p in tmp_path.rglob("*") if p.is_file()):
+        assert secret.encode() not in path.read_bytes(), path

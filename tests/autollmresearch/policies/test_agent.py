@@ -93,6 +93,11 @@ def test_an_adapter_is_known_by_its_base_too(copy: Path, tmp_path: Path) -> None
     assert len(checkpoint_digest(adapter)) == 64
     settings.write_text(json.dumps({"base_model_name_or_path": str(adapter)}))
     assert len(checkpoint_digest(adapter)) == 64
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(adapter)}))
+    with pytest.raises(CheckpointProblem, match="itself an adapter"):
+        checkpoint_digest(other)
     for damaged in ("{", "[]", "{}", '{"base_model_name_or_path": 7}'):
         settings.write_text(damaged)
         with pytest.raises(CheckpointProblem, match="does not say which model it adapts"):

@@ -1,0 +1,38 @@
+"""What a benchmark keeps: the resolved settings, and the rows of its results."""
+
+from __future__ import annotations
+
+import json
+
+from autollmresearch.benchmark.runner import COLUMNS, read_manifest, read_results
+from fuzz.scratch import put
+from fuzz.tables import parquet
+
+RUNS, LONGEST = 60_000, 16_000
+WORDS = (b'"settings":', b'"suites":', b'"methods":', b"null", b"NaN", b"[]", b"{}", b"PAR1", b'"trial":', b'"regret":')
+
+
+def seeds() -> list[bytes]:
+    settings = {
+        "suites": ["micro"],
+        "protocols": ["full"],
+        "methods": ["random"],
+        "budget": 2,
+        "seeds": 2,
+        "level": "medium",
+    }
+    manifest = {"settings": settings, "version": "0.1.0", "digest": "0"}
+    rows = {
+        c: ["a", "b"] if c in ("method", "suite", "task", "experiment", "protocol", "config", "outcome") else [0, 1]
+        for c in COLUMNS
+    }
+    made = parquet(json.dumps(rows).encode())
+    assert made is not None
+    return [json.dumps(manifest).encode(), json.dumps(rows).encode(), made]
+
+
+def read(data: bytes) -> object:
+    if b"digest" in data:
+        return read_manifest(put("results/settings.json", data).parent)
+    made = parquet(data)
+    return None if made is None else read_results(put("results/results.parquet", made).parent)
