@@ -42,13 +42,14 @@ from llmconfig_gym.suite import Suite
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OURS = {"llmconfig-gym": gym, "autollmresearch": researcher}
-LANGUAGES = ("sh", "console", "python", "csv", "yaml", "json", "text")
+LANGUAGES = ("sh", "console", "python", "py", "csv", "yaml", "json", "text")  # py: run by .ci/adapters
 FENCE = re.compile(r"^( *)(`{3,})(\w*)([^\n]*)\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
 NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 
 UNRUN = {
+    r"(python -m llm_dialogue|vf-)": "of an adapter; .ci/adapters has the environment for it",
     r"make ": "installs; what it does is what continuous integration does",
-    r"(python3 -m venv|pip install) ": "changes the environment; the Makefile does the same",
+    r"(python3? -m venv|pip install) ": "changes the environment; the Makefile does the same",
     r"(OLLAMA_CONTEXT_LENGTH=16384 )?(vllm|ollama|transformers) ": "loads the weights of a large model",
     r".*endpoint:": "asks a server; tests/autollmresearch/policies/test_docs_agents.py runs them with one",
     r"autollmresearch (tell qwen|suggest --study qwen)": "follows one of those; the same test runs it",
@@ -65,7 +66,7 @@ UNRUN = {
 }
 """What the start of a command matches: why it is not run here, but parsed."""
 
-UNRUN_COMMANDS = 51
+UNRUN_COMMANDS = 62
 """How many commands that is, of all pages. A new one is a decision, so the number stands here."""
 
 SMALLER = {
@@ -118,7 +119,7 @@ class Block:
         assert self.language in LANGUAGES, f"a block of {self.language!r}: say one of {', '.join(LANGUAGES)}"
         for command, _ in self.commands() if self.language in ("sh", "console") else ():
             understand(command)
-        if self.language == "python":
+        if self.language in ("python", "py"):
             compile(self.text, "a block of python", "exec")
         elif self.language == "yaml":
             yaml.safe_load(self.text)
@@ -290,7 +291,7 @@ def place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
     """A fresh directory with what a clone has, as the working directory."""
-    for name in ("examples", "recipes", "benchmarks"):
+    for name in ("examples", "recipes", "benchmarks", "integrations"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("runs", "__pycache__"))
     shutil.copytree(ROOT / "examples" / "cheap_runs", tmp_path, dirs_exist_ok=True)
     shutil.copytree(few, tmp_path / "few")
