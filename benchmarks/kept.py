@@ -80,6 +80,7 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
         regret = part.pivot_table(index=["method", "group"], columns="trial", values="simple_regret").map(digits)
         last = part[part["trial"] == part["trial"].max()]
         total = last.pivot_table(index=["method", "group"], values="cumulative_regret")["cumulative_regret"].map(digits)
+        here = [g for g in groups if g in {*part["group"]}]
         active = isinstance(parse_protocol(protocol), Active)
         unit = f"of {part['trial'].max()} parts of B" if active else "trials"
         for title, cells in (
@@ -89,12 +90,19 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
             ),
             (f"mean cumulative regret over {part['trial'].max()} {'parts of B' if active else 'trials'}", total),
         ):
-            table = cells.unstack("group").reindex(index=methods, columns=groups).fillna("n/a")
+            table = cells.unstack("group").reindex(index=methods, columns=here).fillna("n/a")
             table.index = pd.Index([f"`{method}`" for method in methods], name="method")
             yield f"## {protocol}: {title}\n\n{table.to_markdown(disable_numparse=True)}"
-    for standing in standings(frame):
+    found = list(standings(frame))
+    for standing in found:
         table = overall(standing)
         yield f"## {table.title}\n\nCritical difference of ranks {standing.critical:.2f}.\n\n{table.markdown()}"
+    passive = [s for s in found if not isinstance(parse_protocol(s.protocol), Active)]
+    by_protocol = pd.DataFrame({s.protocol: {p.method: digits(p.regret) for p in s.places} for s in passive}).dropna()
+    order = sorted(by_protocol.columns, key=lambda name: (name == "full", int(name.partition(":")[2] or 0)))
+    by_protocol = by_protocol.reindex(index=method_order(list(by_protocol.index)), columns=order)
+    by_protocol.index = pd.Index([f"`{method}`" for method in by_protocol.index], name="method")
+    yield f"## regret per trial by protocol\n\n{by_protocol.to_markdown(disable_numparse=True)}"
 
 
 def check(frame: pd.DataFrame, suite: str) -> int:
