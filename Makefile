@@ -24,7 +24,7 @@ types:
 	$(BIN)/mypy
 
 unit:
-	$(BIN)/pytest -n $$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)  # nproc heeds it, the workers should
+	$(BIN)/pytest --dist loadgroup -n $$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)  # nproc heeds it, the workers should
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say make PYTHON=python3.12 ...")'

@@ -32,6 +32,7 @@ from llmconfig_gym.errors import NodesDiffer, WorkersLost
 from llmconfig_gym.parallel import Cluster, run_jobs
 from llmconfig_gym.suite import Suite
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one process runs all of them, and so starts one cluster
 NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
 GROUPS = 8
 
