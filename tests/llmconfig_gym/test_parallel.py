@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,18 +12,9 @@ from llmconfig_gym.errors import MissingExtra, WorkersLost
 from llmconfig_gym.parallel import Cluster, Workers, code_digest, run_jobs
 
 
-def _power(shared: int, item: int) -> tuple[int, int]:
-    return item, shared**item
-
-
-def _die(shared: None, item: int) -> None:
-    time.sleep(0.1)
-    os._exit(1)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_job_is_run_once(workers: Workers) -> None:
-    assert sorted(run_jobs(_power, 3, iter(range(9)), workers)) == [(i, 3**i) for i in range(9)]
+    assert sorted(run_jobs(pow, 3, iter(range(9)), workers)) == [3**i for i in range(9)]
 
 
 def test_one_worker_is_this_process_and_works_when_asked() -> None:
@@ -36,13 +26,13 @@ def test_one_worker_is_this_process_and_works_when_asked() -> None:
 
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(WorkersLost, match="what is finished is kept"):
-        list(run_jobs(_die, None, range(4), 2))
+        list(run_jobs(lambda shared, item: os._exit(1), None, range(4), 2))
 
 
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"pip install 'autollmresearch\[ray\]'"):
-        list(run_jobs(_power, 3, [1], Cluster()))
+        list(run_jobs(pow, 3, [1], Cluster()))
 
 
 def test_the_digest_is_that_of_the_package_and_of_what_runs() -> None:

@@ -122,8 +122,8 @@ def reinforce(recipe: Recipe, run: Path, *, start: Path | None = None, progress:
     settings, landscapes = recipe.reinforce, recipe.prior.learned
     if weights_are_shared() and (recipe.agent.score or not settings.vllm):
         raise InvalidRecipe(
-            "weights are shared among processes (FSDP, or ZeRO-3), and each plays episodes of its own, which cannot gather "
-            "them in step; set reinforce.vllm: true (and agent.score: false), or launch with ZeRO-2"
+            "weights are shared among processes (FSDP, or ZeRO-3), and each plays episodes of its own, which cannot "
+            "gather them in step; set reinforce.vllm: true (and agent.score: false), or launch with ZeRO-2"
         )
     checkpoint, path = start or run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
 
