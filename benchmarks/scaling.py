@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,9 @@ def experiments(size: int, place: Path) -> Measured:
 
     levels = ["low"] * 6 + ["medium"] * 3 + ["high"]
     made = [_experiment(f"e{i}", 10, i, level=levels[i % 10], family=f"f{i // 10}") for i in range(size)]
-    seconds = {"save": _time(lambda: Suite.of("made", Card("made"), made).save(place), least=0.0)}
-    del made
+    suite = Suite.of("made", Card("made"), made)
+    seconds = {"save": _time(partial(suite.save, place), least=0.0)}
+    del suite, made
     seconds["load and list"] = _time(lambda: [s.to_dict() for s in Suite.load(place).summaries])
 
     def open_all() -> None:
@@ -315,19 +317,18 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "points.jsonl"
     points = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    for name in args.only.split(","):
-        for size in CURVES[name][2 if args.quick else 1]:
-            if any((p["curve"], p["size"]) == (name, size) for p in points):
-                continue
-            command = [sys.executable, __file__, "--point", name, str(size)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{name} {size}: {done.stderr}")
-            points.append(json.loads(done.stdout.splitlines()[-1]))
-            with path.open("a") as file:
-                file.write(json.dumps(points[-1]) + "\n")
-            told = ", ".join(f"{k} {v:.3g} s" for k, v in points[-1]["seconds"].items())
-            print(f"{name} {size:,}: {told}; {points[-1]['MB']:.0f} MB", flush=True)
+    wanted = [(size, name) for name in args.only.split(",") for size in CURVES[name][2 if args.quick else 1]]
+    done = {(p["size"], p["curve"]) for p in points}
+    for size, name in sorted(set(wanted) - done):  # the smallest first
+        command = [sys.executable, __file__, "--point", name, str(size)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            sys.exit(f"{name} {size}: {ended.stderr}")
+        points.append(json.loads(ended.stdout.splitlines()[-1]))
+        with path.open("a") as file:
+            file.write(json.dumps(points[-1]) + "\n")
+        told = ", ".join(f"{k} {v:.3g} s" for k, v in points[-1]["seconds"].items())
+        print(f"{name} {size:,}: {told}; {points[-1]['MB']:.0f} MB", flush=True)
     print(f"\n{table(points)}")
     plot(points, args.plots or args.out)
 
