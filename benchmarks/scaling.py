@@ -200,12 +200,13 @@ def episodes(size: int, place: Path) -> Measured:
 
     suite = load_suite("micro")
     target = suite.split("medium")[0]
-    problems = Protocol.parse("metered:10").problems(target, suite.cheaper(target.id), 2, list(range(size)))
+    problems = Protocol.parse("metered:10").problems(target, suite.cheaper(target.id), 2, list(range(size + 1)))
     seconds: dict[str, float] = {}
     for name, method in (("scored", "researcher-mini"), ("written", "researcher-mini:decode=sample")):
         policy = make_policy(method)
-        run_episodes(policy, [target], problems[:1], [0])  # loads it
-        seconds[name] = _time(lambda policy=policy: run_episodes(policy, [target] * size, problems, list(range(size))))
+        run_episodes(policy, [target], problems[size:], [0])  # loads it; on a problem of its own: the rest are new
+        play = partial(run_episodes, policy, [target] * size, problems[:size], list(range(size)))
+        seconds[name] = _time(play, least=0.0)
     return Measured(seconds, {})
 
 
