@@ -5,8 +5,8 @@
 Every point is measured in a fresh process: CPU seconds of that process (for `workers`: wall-clock seconds, the
 processes together), the least of some repeats where one takes under a second, and the most memory it held. Points are
 printed and kept in `points.jsonl` as they come; the same command measures only what is missing. Of each curve the
-exponent k of seconds ~ size^k is fitted by least squares through the points that take at least 20 ms, at most the four
-largest: what is smaller is constant cost. All data are made up here.
+exponent k of seconds ~ size^k is fitted by least squares through the largest points, at most three, of those that take
+at least 20 ms and three times as long as the smallest size: below that, constant cost is seen. All data are made up.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
-SMALLEST, FITTED = 0.02, 4
-"""Seconds that a point must take to be fitted, and how many points are."""
+SMALLEST, ABOVE, FITTED = 0.02, 3, 3
+"""Seconds, and times the smallest size's seconds, that a point must take to be fitted; and how many points are."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,8 @@ def measure(name: str, size: int) -> dict[str, Any]:
 
 def exponent(points: Sequence[tuple[int, float]]) -> float | None:
     """k of seconds ~ size^k (see above); None where fewer than two points take long enough."""
-    chosen = [(math.log(n), math.log(s)) for n, s in points if s >= SMALLEST][-FITTED:]
+    least = max(SMALLEST, ABOVE * points[0][1])
+    chosen = [(math.log(n), math.log(s)) for n, s in points if s >= least][-FITTED:]
     return float(np.polyfit(*zip(*chosen, strict=True), 1)[0]) if len(chosen) > 1 else None
 
 
