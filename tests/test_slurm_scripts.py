@@ -22,7 +22,7 @@ case "$*" in
   *) exit 1;;
 esac""",
     "accelerate": 'echo "accelerate $*" >> "$NOTES"',
-    "program": """until grep -q "ray start --address" "$NOTES"; do sleep 0.02; done
+    "program": """until grep -q "^ray start --address" "$NOTES"; do sleep 0.02; done
 echo "program $* at $RAY_ADDRESS" >> "$NOTES"
 exit 3""",
 }
@@ -58,7 +58,10 @@ def test_ray_starts_on_every_node_and_the_command_on_the_first(run: Callable[...
     ]
     nodes = [line.partition("--nodelist=")[2].split()[0] for line in notes if line.startswith("srun")]
     assert sorted(nodes) == ["localhost", "second"]
-    assert notes.index(starts[0]) < notes.index("ray status --address 127.0.0.1:22345")
+    answered = max(i for i, line in enumerate(notes) if line == "ray status --address 127.0.0.1:22345")
+    assert answered < notes.index(f"ray start --address=127.0.0.1:22345 {common}"), (
+        "the others start when the head answers"
+    )
 
 
 def test_training_is_launched_on_every_node_with_its_rank(run: Callable[..., tuple[int, list[str]]]) -> None:
