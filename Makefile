@@ -29,7 +29,7 @@ types:
 	$(BIN)/mypy
 
 unit:
-	$(BIN)/pytest -n $$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)  # nproc heeds it, the workers should
+	$(BIN)/pytest --dist loadgroup -n $$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)  # nproc heeds it, the workers should
 
 # What is installed is what was looked at: every distribution is pinned, and none asks for another version. Offline.
 pins: $(VENV)/.test

@@ -68,6 +68,14 @@ class CollectError(GymError):
     """A sweep cannot start, resume or be verified."""
 
 
+class WorkersLost(GymError):
+    """A process or node that ran jobs died, or a cluster cannot be reached."""
+
+
+class NodesDiffer(GymError):
+    """A node of a cluster has not what the program that sends it jobs has: its numbers would be others."""
+
+
 class InvalidCommand(GymError):
     """A command of the user's own cannot be filled in: it is empty, lacks a placeholder or asks for an unknown one."""
 

@@ -70,6 +70,7 @@ class Pool:
         if len(lengths) != 1 or 0 in lengths:
             raise SuiteFormatError(f"parameter columns must have one length, at least 1; found {sorted(lengths)}")
         self.rows = lengths.pop()
+        self._compared = 0
         for p in space.parameters:
             if not _fits(p, self.columns[p.name]):
                 raise SuiteFormatError(f"the column of parameter {p.name!r} holds other values than {p.legal()}")
@@ -153,7 +154,8 @@ class Pool:
     def _nearest(self, encoded: FloatArray) -> NDArray[np.int64]:
         """The nearest row to each of n points [n, width]; the lowest row among equals."""
         encoded = np.clip(encoded, 0.0, 1.0)
-        if len(encoded) * self.rows <= MAX_COMPARED:  # not worth an index, nor the import of scipy
+        self._compared += len(encoded) * self.rows
+        if self._compared <= MAX_COMPARED:  # not worth an index, nor the import of scipy, so far
             return self._nearest_of_all(encoded)
         k = min(8, self.rows)  # a few neighbours, so that equal distances can go to the lowest row
         found = self._tree.query(encoded, k=k)

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,10 +121,20 @@ class Suite:
 
     def summary(self, id_: str) -> Summary:
         """The listing row of one experiment. Raises `UnknownName` with suggestions."""
+        if (found := self._by_id.get(id_)) is None:
+            raise unknown_name("experiment", id_, self.ids)
+        return found
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Summary]:
+        return {s.id: s for s in self.summaries}
+
+    @cached_property
+    def _by_family(self) -> Mapping[str, Sequence[Summary]]:
+        families: dict[str, list[Summary]] = {}
         for s in self.summaries:
-            if s.id == id_:
-                return s
-        raise unknown_name("experiment", id_, self.ids)
+            families.setdefault(s.family, []).append(s)
+        return families
 
     def experiment(self, id_: str) -> Experiment:
         """One experiment with its table (read at first use). Raises `UnknownName`, `SuiteFormatError`."""
@@ -140,7 +151,7 @@ class Suite:
         """What may be learned from before `id_`: its family's experiments of every lower level, cheapest first."""
         target = self.summary(id_)
         below = LEVELS[: LEVELS.index(target.level)]
-        chosen = [s for s in self.summaries if s.family == target.family and s.level in below]
+        chosen = [s for s in self._by_family[target.family] if s.level in below]
         return [self.experiment(s.id) for s in sorted(chosen, key=lambda s: s.fidelity.cost)]
 
     def save(self, root: Path, *, replace: bool = False, also: Callable[[Path], None] | None = None) -> None:

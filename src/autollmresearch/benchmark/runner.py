@@ -1,9 +1,9 @@
 """Runner: every cell of a benchmark, in parallel, resumable, with budgets enforced outside the methods.
 
-A cell is one method on one experiment under one protocol, with all its seeds. Each finished cell is one file,
-written whole; a run that was interrupted starts again with the cells that are missing. The rows of all cells
-together are `results.parquet`. Numbers do not depend on the number of workers: every cell seeds itself and
-computes on one thread.
+A cell is one method on one experiment under one protocol, with all its seeds. Each finished cell is one file, which
+this process writes whole wherever the cell was run; a run that was interrupted starts again with the cells that are
+missing. The rows of all cells together are `results.parquet`. Numbers do not depend on the number of workers: every
+cell seeds itself and computes on one thread.
 
 Under `active:B` a row is no trial but a recommendation: row t of T is what the method recommends when t / T of its
 budget is spent, as it does on the target; `seconds`, tokens and `cost` are those of that part of the episode.
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +30,10 @@ from autollmresearch.benchmark.record import EPISODES, TARGETS, episode_line, ta
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.episode import Trajectory, run_episodes
 from autollmresearch.errors import NotApplicable, ResultsMismatch
-from autollmresearch.methods import make_active, make_policy
+from autollmresearch.methods import identity, make_active, make_policy
+from llmconfig_gym.errors import NodesDiffer
 from llmconfig_gym.files import whole_file, write_text
+from llmconfig_gym.parallel import Cluster, Workers, run_jobs
 from llmconfig_gym.parameter import shown
 from llmconfig_gym.suite import Suite
 
@@ -64,23 +68,27 @@ class Cell:
         return self.filename.removesuffix("parquet") + "jsonl"
 
 
-def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, progress: bool = True) -> pd.DataFrame:
+def run_benchmark(
+    settings: BenchmarkSettings, out: Path, *, workers: Workers = 1, progress: bool = True
+) -> pd.DataFrame:
     """Run what is missing in `out` and return all rows, in a fixed order.
 
     Args:
         out: gets `settings.json`, `cells/` while running, and at the end `results.parquet` and what record.py says.
-        workers: processes.
+        workers: processes, or a cluster.
 
     Raises:
         ResultsMismatch: `out` holds results of other settings, tables or models.
         EndpointProblem: a language model's server fails for good; finished cells are kept.
         InvalidSettings, InvalidProtocol, UnknownMethod, CheckpointProblem: and the gym's errors for suites that cannot
             be loaded.
+        WorkersLost, NodesDiffer, MissingExtra: as `llmconfig_gym.parallel.run_jobs`.
     """
     import pandas as pd
 
     settings, suites = settings.resolve()
-    _claim(out, settings.manifest(suites))
+    manifest = settings.manifest(suites)
+    _claim(out, manifest)
     results = out / "results.parquet"
     if results.is_file():
         shutil.rmtree(out / "cells", ignore_errors=True)  # left by a run that was killed at its very end
@@ -89,7 +97,8 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, *, workers: int = 1, p
     cells = list(_cells(settings, suites))
     (out / "cells").mkdir(exist_ok=True)
     missing = [c for c in cells if _read_cell(out, c, settings) is None]
-    _run(missing, settings, by_name, out, workers, progress, done=len(cells) - len(missing))
+    models = manifest.get("models", {}) if isinstance(workers, Cluster) else None
+    _run(missing, settings, by_name, out, models, workers, progress, done=len(cells) - len(missing))
     frame = pd.concat([pd.read_parquet(out / "cells" / c.filename) for c in cells], ignore_index=True)
     said = [out / "cells" / c.spoken for c in cells]
     write_text(out / EPISODES, "".join(p.read_text(encoding="utf-8") for p in said if p.is_file()))
@@ -179,24 +188,41 @@ def _run(
     settings: BenchmarkSettings,
     suites: dict[str, Suite],
     out: Path,
-    workers: int,
+    models: Mapping[str, object] | None,
+    workers: Workers,
     progress: bool,
     done: int,
 ) -> None:
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    pool = Parallel(n_jobs=workers, return_as="generator_unordered") if workers > 1 else None
-    jobs = (delayed(run_cell)(c, settings, suites[c.suite], out / "cells" / c.filename) for c in cells)
-    finished = pool(jobs) if pool else (f(*args, **kwargs) for f, args, kwargs in jobs)
+    finished = run_jobs(_play, (settings, suites, models), cells, workers)
     with tqdm(total=done + len(cells), initial=done, unit="cell", desc="benchmark", disable=not progress) as bar:
-        for cell in finished:
+        for cell, frame, said in finished:
+            if said:
+                write_text(out / "cells" / cell.spoken, said)  # first: a cell with rows is a finished one
+            with whole_file(out / "cells" / cell.filename) as temporary:
+                frame.to_parquet(temporary, index=False)
             bar.set_postfix_str(f"{cell.method} on {cell.experiment}", refresh=False)
             bar.update()
 
 
-def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) -> Cell:
-    """Run one cell and write its rows to `path`; where the method cannot serve the experiment, why not."""
+def _play(
+    shared: tuple[BenchmarkSettings, dict[str, Suite], Mapping[str, object] | None], cell: Cell
+) -> tuple[Cell, pd.DataFrame, str]:
+    """Runs in a worker, which on a cluster must have the same model under the same name."""
+    settings, suites, models = shared
+    if models is not None and _identity(cell.method) != models.get(cell.method, {}):
+        raise NodesDiffer(
+            f"node {platform.node()} has another {cell.method}; put the same files there at the same path"
+        )
+    return cell, *run_cell(cell, settings, suites[cell.suite])
+
+
+_identity = cache(identity)
+
+
+def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite) -> tuple[pd.DataFrame, str]:
+    """The rows of one cell, and what its method said; where it cannot serve the experiment, why not."""
     import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, which must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
@@ -222,11 +248,8 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
                 turns = [episode.turns for episode in episodes]
                 measure = episode_metrics
     except NotApplicable as reason:
-        _write(_missing(cell, target.task, settings, str(reason)), path)
-        return cell
+        return _frame(_missing(cell, target.task, settings, str(reason))), ""
     said = episode_line(cell.method, cell.protocol, Trajectory(target.id, settings.budget, seeds[0], tuple(turns[0])))
-    if said:
-        write_text(path.with_name(cell.spoken), said)
     rows = []
     for seed, some in zip(seeds, turns, strict=True):
         metrics = measure(target, [turn.outcome for turn in some])
@@ -250,17 +273,14 @@ def run_cell(cell: Cell, settings: BenchmarkSettings, suite: Suite, path: Path) 
                     "cost": turn.proposal.usage.cost,
                 }
             )
-    _write(rows, path)
-    return cell
+    return _frame(rows), said
 
 
-def _write(rows: list[dict[str, Any]], path: Path) -> None:
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    frame = frame.astype({"value": "float64", "best_value": "float64", "within_noise": "boolean"})
-    with whole_file(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+    return frame.astype({"value": "float64", "best_value": "float64", "within_noise": "boolean"})
 
 
 def _missing(cell: Cell, task: str, settings: BenchmarkSettings, reason: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autollmresearch.cli.benchmark_command import add_targets, read_targets
+from autollmresearch.cli.benchmark_command import add_targets, read_processes, read_targets
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ def run_ablate(args: argparse.Namespace) -> int:
     until = "" if args.task_until == "reinforce" else f", until {args.task_until}"
     whole = Row(WHOLE, f"agent:{run / 'reinforce' / CHECKPOINT}")
     references = [Row(name, name) for name in REFERENCES]
-    settings = read_targets(args, (whole.method, *REFERENCES))
+    settings, workers = read_targets(args, (whole.method, *REFERENCES)), read_processes(args)
     tasks = ablation.target_tasks(settings, settings.resolve()[1]) if args.only != "parts" else {}
     # What cannot be done is said before hours of training, not after.
     changed = {task: without(recipe, task, args.task_epochs) for task in tasks}
 
     def measure(name: str, methods: list[str], suites: tuple[str, ...] = settings.suites) -> pd.DataFrame:
         chosen = replace(settings, methods=tuple(methods), suites=suites)
-        return run_benchmark(chosen, out / "benchmark" / name, workers=args.workers, progress=progress)
+        return run_benchmark(chosen, out / "benchmark" / name, workers=workers, progress=progress)
 
     known = measure("references", [whole.method, *REFERENCES])
     parts: list[Section] = []

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmconfig_gym.cli.common import Commands, Parser, add_format, add_progress, print_json
+from llmconfig_gym.cli.workers import add_workers, read_workers
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from autollmresearch.benchmark.settings import BenchmarkSettings
+    from llmconfig_gym.parallel import Workers
 
 BENCHMARK_EXAMPLES = """it resumes: the same command with the same --out runs only what is missing.
 
@@ -54,18 +56,22 @@ def add_targets(p: Parser, *, protocols: str, budget: int, seeds: int) -> None:
     p.add_argument("--budget", type=int, default=budget, help=f"trials on each target, or parts of B ({budget})")
     p.add_argument("--seeds", type=int, default=seeds, help=f"episodes per method and target ({seeds})")
     p.add_argument("--level", choices=("medium", "high"), default="high", help="which experiments are targets (high)")
-    p.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (all cores)")
+    add_workers(p, "all cores")
 
 
 def read_targets(args: argparse.Namespace, methods: tuple[str, ...]) -> BenchmarkSettings:
-    """The settings that `add_targets` asked for. Raises `InvalidSettings`."""
+    """The settings that `add_targets` asked for."""
     from autollmresearch.benchmark.settings import BenchmarkSettings
-    from autollmresearch.errors import InvalidSettings
 
-    if args.workers < 1:
-        raise InvalidSettings(f"--workers must be at least 1, found {args.workers}")
     suites, protocols = tuple(args.suites.split(",")), tuple(args.protocols.split(","))
     return BenchmarkSettings(suites, protocols, methods, args.budget, args.seeds, args.level)
+
+
+def read_processes(args: argparse.Namespace) -> Workers:
+    """Where `add_targets` was told to run. Raises `InvalidSettings`."""
+    from autollmresearch.errors import InvalidSettings
+
+    return read_workers(args, os.cpu_count() or 1, InvalidSettings)
 
 
 def run_benchmark_command(args: argparse.Namespace) -> int:
@@ -74,8 +80,8 @@ def run_benchmark_command(args: argparse.Namespace) -> int:
 
     named = [m for text in args.methods for m in split_methods(text)] if args.methods else DEFAULT
     methods = tuple(m for name in named for m in (ALL if name == "all" else (name,)))
-    settings = read_targets(args, methods)
-    frame = run_benchmark(settings, args.out, workers=args.workers, progress=args.progress)
+    settings, workers = read_targets(args, methods), read_processes(args)
+    frame = run_benchmark(settings, args.out, workers=workers, progress=args.progress)
     return show_benchmark(args, args.out, frame)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autollmresearch.training import STEPS
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json
+from llmconfig_gym.cli.workers import add_workers, read_workers
+
+if TYPE_CHECKING:
+    from llmconfig_gym.parallel import Cluster
 
 LEARNERS = ("metabo", "nap")
 """Baselines that are trained."""
@@ -25,7 +29,7 @@ of its own, with a recipe of its own:
   metabo     the acquisition function of the method metabo             -> RUN/metabo/metabo.npz
   nap        the transformer of the method nap                         -> RUN/nap/nap.npz
 
-High-fidelity experiments are locked: no step opens one.
+High-fidelity experiments are locked: no step opens one. --backend ray, --workers and --gpus are for simulate.
 
 example, a few minutes on two cores:
   autollmresearch train all --recipe recipes/cpu-smoke.yaml --out runs/smoke
@@ -48,6 +52,7 @@ def register(commands: Commands) -> None:
     p.add_argument("step", choices=(*STEPS, "all", *LEARNERS), metavar="STEP", help="which step to run (see below)")
     p.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="YAML file with all settings")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="directory of this training run")
+    add_workers(p, "1")
     add_progress(p)
     add_format(p)
     p.set_defaults(run=run_train, resume_hint="What was finished is kept: run the same command again to go on.")
@@ -59,6 +64,7 @@ def run_train(args: argparse.Namespace) -> int:
     from autollmresearch.training.recipe import read_recipe
     from autollmresearch.training.step import one_process, read_manifest
 
+    cluster = _cluster(args)
     if args.step in LEARNERS:
         return _train_method(args)
     recipe = read_recipe(args.recipe)
@@ -69,7 +75,9 @@ def run_train(args: argparse.Namespace) -> int:
     done: list[dict[str, Any]] = []
     first = is_first()
     for name in steps:
-        getattr(import_module(f"autollmresearch.training.{name}"), name)(recipe, args.out, progress=args.progress)
+        where = {"cluster": cluster} if name == "simulate" else {}
+        step = getattr(import_module(f"autollmresearch.training.{name}"), name)
+        step(recipe, args.out, progress=args.progress, **where)
         manifest = read_manifest(args.out / name) if first else None
         if manifest is not None:
             done.append(manifest)
@@ -78,6 +86,21 @@ def run_train(args: argparse.Namespace) -> int:
     if first and args.format == "json":
         print_json({"run": str(args.out), "steps": done})
     return 0
+
+
+def _cluster(args: argparse.Namespace) -> Cluster | None:
+    """Where rollouts are simulated; None for this process. Raises `StepProblem`."""
+    from autollmresearch.errors import StepProblem
+    from llmconfig_gym.parallel import Cluster
+
+    workers = read_workers(args, 1, StepProblem)
+    if not isinstance(workers, Cluster):
+        if workers > 1:
+            raise StepProblem("one machine simulates in one process; --workers goes with --backend ray")
+        return None
+    if args.step not in ("simulate", "all"):
+        raise StepProblem(f"--backend ray is for simulate, not for {args.step}; accelerate launch trains in parallel")
+    return workers
 
 
 def _train_method(args: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import FloatArray, Simplex
 
 RUNS = 400
-"""Cheaper runs that are fitted at most."""
+"""Cheaper runs that are fitted at most, and as many of the target's own."""
 
 WORLDS = 128
 """Posterior samples; half as many of a valley fitted to more than `FEW` runs, where each costs most."""
@@ -93,4 +93,4 @@ def _best(losses: FloatArray) -> tuple[float, float]:
 
 
 def _posterior(losses: FloatArray, noise: float, rows: Rows, text: Explanation) -> Posterior:
-    return Posterior(losses.mean(axis=0), losses.std(axis=0), losses, noise, rows.told, text)
+    return Posterior(losses.mean(axis=0), losses.std(axis=0), losses, noise, rows.tried, text)

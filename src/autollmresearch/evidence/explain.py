@@ -203,13 +203,15 @@ def expected(problem: Problem, mean: float, sd: float) -> str:
 
 def rests_on(problem: Problem, rows: Rows) -> str:
     """Which runs the conclusion rests on."""
-    told, bad = len(rows.told), int(rows.diverged.sum())
-    cheap, kept = rows.known - told, len(rows) - told
+    tried, told, bad = len(rows.tried), len(rows.told), int(rows.diverged.sum())
+    cheap, kept = rows.known - tried, len(rows) - told
     scales = len({e for e in rows.experiment.tolist() if e != rows.target})
     runs, fidelities = ("run" if cheap == 1 else "runs"), ("fidelity" if scales == 1 else "fidelities")
-    text = f"It rests on {cheap} cheaper {runs} at {scales} {fidelities} and {told} on the target"
+    text = f"It rests on {cheap} cheaper {runs} at {scales} {fidelities} and {tried} on the target"
     if kept < cheap:
         text += f" (fitted to {kept} of the cheaper ones)"
+    if told < tried:
+        text += f" (fitted to {told} of the target's)"
     if bad:
         text += f"; {bad} of them failed, diverged or are far off the scale"
     return text + "."

@@ -33,6 +33,7 @@ class Rows:
         z: [fidelities, names] octaves from the target (0 at the target, negative below).
         details: [n] columns of details known for every kept run; NaN where a told run lacks one.
         told: [m] pool rows of the target's outcomes, in the order of the last m rows.
+        tried: the same of all of its outcomes, also those that are not kept.
         known: how many runs there were before a subset was taken, cheap and told together.
     """
 
@@ -45,6 +46,7 @@ class Rows:
     z: FloatArray
     details: Mapping[str, FloatArray]
     told: NDArray[np.int64]
+    tried: NDArray[np.int64]
     known: int
 
     @property
@@ -57,7 +59,7 @@ class Rows:
 
 
 def gather(problem: Problem, trials: Sequence[Outcome], limit: int) -> Rows:
-    """The evidence of a problem and its trials, at most about `limit` cheap runs.
+    """The evidence of a problem and its trials, at most about `limit` cheap runs and as many trials.
 
     Works with nothing known at all: then every array is empty.
     """
@@ -70,12 +72,14 @@ def gather(problem: Problem, trials: Sequence[Outcome], limit: int) -> Rows:
         diverged.append(bad)
         experiment.append(np.full(len(clipped), i))
     outcomes = [t for t in trials if t.kind in ("measured", "snapped") and t.config is not None]
-    told = np.array([problem.pool.find(t.config)[0] for t in outcomes if t.config is not None], dtype=np.int64)
+    tried = np.array([problem.pool.find(t.config)[0] for t in outcomes if t.config is not None], dtype=np.int64)
     values = np.array([np.nan if t.value is None else problem.metric.sign * t.value for t in outcomes])
     missing = ~np.isfinite(values)
     if missing.any():  # a run without a value is as bad as the worst that is known, here if anything is known here
         pools = [values[~missing], *losses]
         values[missing] = max((float(v.max()) for v in pools if len(v)), default=0.0)
+    some = spread_of(values, limit)
+    outcomes, told, values, missing = [outcomes[i] for i in some], tried[some], values[some], missing[some]
     clipped, bad = _clip(values, problem.clip)
     encoded.append(problem.pool.encoded[told])
     losses.append(clipped)
@@ -100,7 +104,8 @@ def gather(problem: Problem, trials: Sequence[Outcome], limit: int) -> Rows:
         z,
         details,
         told,
-        sum(len(r.losses) for r in problem.cheaper) + len(told),
+        tried,
+        sum(len(r.losses) for r in problem.cheaper) + len(tried),
     )
 
 
@@ -166,14 +171,21 @@ def _share(sizes: NDArray[np.int64], weights: FloatArray, limit: int) -> NDArray
     return np.minimum(whole, sizes)
 
 
-def _best_spread(runs: CheapRuns, count: int) -> CheapRuns:
-    """`count` of the runs, from the best to the worst, closer together among the good ones."""
-    size = len(runs.losses)
+def spread_of(losses: FloatArray, count: int) -> NDArray[np.int64]:
+    """`count` of the runs [n], by index: from the best to the worst, closer together among the good ones."""
+    size = len(losses)
     if count >= size:
-        return runs
-    order = np.argsort(runs.losses, kind="stable")
+        return np.arange(size)
+    order = np.argsort(losses, kind="stable")
     ranks = np.unique(np.floor(size * np.linspace(0, 1, count, endpoint=False) ** 1.5).astype(np.int64))
-    rows = np.sort(order[ranks])
+    return np.sort(order[ranks])
+
+
+def _best_spread(runs: CheapRuns, count: int) -> CheapRuns:
+    """`count` of the runs (see `spread_of`)."""
+    if count >= len(runs.losses):
+        return runs
+    rows = spread_of(runs.losses, count)
     columns = {name: column[rows] for name, column in runs.pool.columns.items()}
     details = {name: column[rows] for name, column in runs.details.items()}
     return CheapRuns(runs.fidelity, Pool(runs.space, columns), runs.losses[rows], details)

@@ -6,15 +6,26 @@ a scrambled Sobol design over the space (Sobol 1967; Owen 1998). The same argume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from itertools import product
-from math import ceil, log2, prod
+from math import ceil, log, log2, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Integer, Parameter, Real, Simplex, Value
+from llmconfig_gym.parameter import (
+    WRITTEN,
+    Categorical,
+    FloatArray,
+    Grid,
+    Integer,
+    Ordered,
+    Parameter,
+    Real,
+    Simplex,
+    Value,
+)
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import SMALLEST, Config, Space
 
@@ -39,18 +50,12 @@ def candidates(space: Space, *, size: int = SIZE, seed: int = 0, include: Iterab
     grid, on the simplex for mixture weights. Real numbers are written with three digits where that moves them by less
     than a thousandth of their range.
     """
-    wanted: list[dict[str, Value]] = []
-    for config in include:
-        legal = nearest_legal(space, config)
-        if not any(space.same(legal, other) for other in wanted):
-            wanted.append(legal)
+    wanted = _distinct(space, [nearest_legal(space, config) for config in include])
     options = [_options(p) for p in space.parameters]
     if all(options) and prod(map(len, options)) <= size:
         return Pool.from_configs(space, (dict(zip(space.names, c, strict=True)) for c in product(*options)))
     design = _design(space, size, seed)
-    keep = np.ones(len(next(iter(design.values()))), dtype=np.bool_)
-    for config in wanted:
-        keep &= ~_same_as(space, design, config)
+    keep = ~_among(space, Pool(space, design), wanted)
     columns = {name: column[keep] for name, column in design.items()}
     if wanted:
         first = Pool.from_configs(space, wanted).columns
@@ -140,10 +145,48 @@ def _written(p: Real, values: FloatArray) -> FloatArray:
     return result
 
 
-def _same_as(space: Space, columns: Mapping[str, NDArray[Any]], config: Config) -> NDArray[np.bool_]:
-    """Which rows are this configuration, as far as three written digits can tell: [n]."""
-    one = Pool.from_configs(space, [config]).columns
-    same = np.ones(len(next(iter(columns.values()))), dtype=np.bool_)
-    for p in space.parameters:
-        same &= p.same_many(columns[p.name], np.repeat(one[p.name], len(same), axis=0))
+def _distinct(space: Space, configs: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
+    """The configurations that are none of those before them, as far as three written digits can tell."""
+    if not configs:
+        return []
+    near = _Near(space, Pool.from_configs(space, configs))
+    repeated = np.zeros(len(configs), dtype=np.bool_)
+    for i, config in enumerate(configs):
+        if not repeated[i]:
+            repeated[[j for j in near.rows(config) if j > i and space.same(config, configs[j])]] = True
+    return [config for config, again in zip(configs, repeated, strict=True) if not again]
+
+
+def _among(space: Space, pool: Pool, configs: Sequence[Config]) -> NDArray[np.bool_]:
+    """Which rows of a pool are one of these configurations, as far as three written digits can tell: [n]."""
+    same = np.zeros(len(pool), dtype=np.bool_)
+    if configs:
+        near = _Near(space, pool)
+        for config in configs:
+            same[[row for row in near.rows(config) if space.same(config, pool.config(row))]] = True
     return same
+
+
+class _Near:
+    """Finds the few rows of a pool that may be the same as a configuration, without comparing it with every one."""
+
+    def __init__(self, space: Space, pool: Pool) -> None:
+        from scipy.spatial import cKDTree
+
+        self.space = space
+        self.reach = np.concatenate([np.full(p.width, _reach(p)) for p in space.parameters])
+        self.tree = cKDTree(pool.encoded / self.reach)
+
+    def rows(self, config: Config) -> list[int]:
+        found: list[int] = self.tree.query_ball_point(self.space.encode(config) / self.reach, 1.0, p=np.inf)
+        return found
+
+
+def _reach(p: Parameter) -> float:
+    """More than how far apart, in its encoding, two legal values that count as the same can be."""
+    if not isinstance(p, Ordered):
+        return 2 * WRITTEN
+    low, high, logarithmic = p.limits()
+    if low == high:
+        return 1.0
+    return 2 * WRITTEN / log(high / low) if logarithmic else 2 * WRITTEN * max(abs(low), abs(high)) / (high - low)

@@ -13,3 +13,9 @@ def process_count() -> int:
 def is_first() -> bool:
     """Whether this is the one that writes and speaks."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def weights_are_shared() -> bool:
+    """Whether each process holds a part of every weight (FSDP, DeepSpeed ZeRO-3), as `accelerate launch` says."""
+    zero = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "")
+    return os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" or zero == "3"

@@ -22,7 +22,7 @@ import numpy as np
 from autollmresearch.errors import InvalidRecipe
 from autollmresearch.training.curate import SAMPLES, open_sample, read_samples
 from autollmresearch.training.landscapes import draw, training_seed
-from autollmresearch.training.processes import process_count
+from autollmresearch.training.processes import process_count, weights_are_shared
 from autollmresearch.training.reward import Scale
 from autollmresearch.training.sft import CHECKPOINT, METRICS, WORKING, last_checkpoint, save
 from autollmresearch.training.unlocked import suite_files
@@ -120,6 +120,11 @@ def reinforce(recipe: Recipe, run: Path, *, start: Path | None = None, progress:
     from autollmresearch.training.step import run_step, same_agent
 
     settings, landscapes = recipe.reinforce, recipe.prior.learned
+    if weights_are_shared() and (recipe.agent.score or not settings.vllm):
+        raise InvalidRecipe(
+            "weights are shared among processes (FSDP, or ZeRO-3), and each plays episodes of its own, which cannot "
+            "gather them in step; set reinforce.vllm: true (and agent.score: false), or launch with ZeRO-2"
+        )
     checkpoint, path = start or run / "distill" / CHECKPOINT, run / "curate" / SAMPLES
 
     def work(out: Path) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -31,9 +32,11 @@ from autollmresearch.trajectories import from_dict, to_dict
 from llmconfig_gym.description import require
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.files import append_lines, read_lines, write_text
+from llmconfig_gym.parallel import Cluster, run_jobs
 
 if TYPE_CHECKING:
     from autollmresearch.evidence.records import Problem
+    from autollmresearch.policies.causal_lm import Decode
     from autollmresearch.policy import Policy
     from autollmresearch.training.recipe import Recipe
     from llmconfig_gym.experiment import Experiment
@@ -88,14 +91,41 @@ class Simulated:
     trajectories: tuple[Trajectory, ...]
 
 
-def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
+@dataclass(frozen=True)
+class Agent:
+    """A checkpoint as bytes, so that a node needs none of the files of the process that sends it jobs."""
+
+    files: Mapping[str, bytes]
+    decode: Decode
+    temperature: float
+
+    @classmethod
+    def read(cls, checkpoint: Path, decode: Decode, temperature: float) -> Agent:
+        """The agent whose files lie in this directory."""
+        return cls({p.name: p.read_bytes() for p in checkpoint.iterdir() if p.is_file()}, decode, temperature)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The agent, loaded once in each process that asks."""
+        from autollmresearch.policies.causal_lm import CausalLMPolicy
+
+        with TemporaryDirectory() as directory:
+            for name, content in self.files.items():
+                (Path(directory) / name).write_bytes(content)
+            return CausalLMPolicy.load(directory, decode=self.decode, temperature=self.temperature)
+
+
+def simulate(recipe: Recipe, run: Path, *, cluster: Cluster | None = None, progress: bool = True) -> None:
     """Simulate on RUN/curate/samples.jsonl with RUN/prior/checkpoint.
+
+    Args:
+        cluster: where rollouts are played; None for this process.
 
     Raises:
         StepProblem: an input is missing, or no sample gave a trajectory.
         LockedExperiment: a sample is on a high experiment.
+        WorkersLost, NodesDiffer, MissingExtra: as `llmconfig_gym.parallel.run_jobs`.
     """
-    from autollmresearch.policies.causal_lm import CausalLMPolicy, Decode
     from autollmresearch.training.step import one_process, run_step, same_agent
 
     one_process("simulate")
@@ -104,9 +134,11 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
     def work(out: Path) -> dict[str, Any]:
         samples = read_samples(path)
         same_agent(recipe.agent, checkpoint)
-        decode: Decode = "score" if recipe.agent.score else "sample"
-        policy = CausalLMPolicy.load(str(checkpoint), decode=decode, temperature=recipe.simulate.temperature)
-        done = simulate_all(policy, samples, recipe.simulate, out / WORKING, seed=recipe.seed, progress=progress)
+        agent = Agent.read(checkpoint, "score" if recipe.agent.score else "sample", recipe.simulate.temperature)
+        player = agent if cluster else agent.policy
+        done = simulate_all(
+            player, samples, recipe.simulate, out / WORKING, seed=recipe.seed, cluster=cluster, progress=progress
+        )
         trajectories = [t for s in done for t in s.trajectories]
         if not trajectories:
             raise StepProblem(
@@ -128,36 +160,64 @@ def simulate(recipe: Recipe, run: Path, *, progress: bool = True) -> None:
 
 
 def simulate_all(
-    policy: Policy,
+    player: Policy | Agent,
     samples: Sequence[Sample],
     settings: SimulateSettings,
     working: Path,
     *,
     seed: int = 0,
+    cluster: Cluster | None = None,
     progress: bool = True,
 ) -> list[Simulated]:
-    """What comes of each sample, in order; samples whose records are in `working` already are not simulated again."""
+    """What comes of each sample, in order; samples whose records are in `working` already are not simulated again.
+
+    Records are written in order, so what a cluster has finished ahead of that waits for its turn.
+    """
     from tqdm import tqdm
 
     records = working / RECORDS
     done = [_from_line(line) for line in read_lines(records)] if records.is_file() else []
     step = max(1, settings.batch // settings.rollouts)
     with tqdm(total=len(samples), initial=len(done), unit="sample", desc="simulate", disable=not progress) as bar:
-        while len(done) < len(samples):
-            made = simulate_some(policy, samples[len(done) : len(done) + step], settings, seed=seed)
-            append_lines(records, [_to_line(s) for s in made])
-            done += made
-            tally = Counter(s.result for s in done)
-            bar.set_postfix({k: tally[k] for k in ("kept", "continued", "failed")}, refresh=False)
-            bar.update(len(made))
+        starts = range(len(done), len(samples), step)
+        jobs = ((start, (some := samples[start : start + step]), [open_sample(s) for s in some]) for start in starts)
+        ahead: dict[int, list[Simulated]] = {}
+        for start, simulated in run_jobs(_simulate, (player, settings, seed), jobs, cluster or 1):
+            ahead[start] = simulated
+            while (made := ahead.pop(len(done), None)) is not None:
+                append_lines(records, [_to_line(s) for s in made])
+                done += made
+                tally = Counter(s.result for s in done)
+                bar.set_postfix({k: tally[k] for k in ("kept", "continued", "failed")}, refresh=False)
+                bar.update(len(made))
     return done
 
 
+def _simulate(
+    shared: tuple[Policy | Agent, SimulateSettings, int],
+    job: tuple[int, Sequence[Sample], Sequence[tuple[Experiment, Problem]]],
+) -> tuple[int, list[Simulated]]:
+    """Runs in a worker. A job holds the tables too, which a node need not have."""
+    player, settings, seed = shared
+    start, samples, opened = job
+    policy = player.policy if isinstance(player, Agent) else player
+    return start, simulate_some(policy, samples, settings, opened, seed=seed)
+
+
 def simulate_some(
-    policy: Policy, samples: Sequence[Sample], settings: SimulateSettings, *, seed: int = 0
+    policy: Policy,
+    samples: Sequence[Sample],
+    settings: SimulateSettings,
+    opened: Sequence[tuple[Experiment, Problem]] | None = None,
+    *,
+    seed: int = 0,
 ) -> list[Simulated]:
-    """What comes of each sample; all rollouts advance together, then all continuations."""
-    opened = [open_sample(s) for s in samples]
+    """What comes of each sample; all rollouts advance together, then all continuations.
+
+    Args:
+        opened: targets and problems of the samples; None to open them here.
+    """
+    opened = opened if opened is not None else [open_sample(s) for s in samples]
     rolled = _grouped(
         settings.rollouts, run_episodes(policy, *_episodes(samples, opened, settings.rollouts, seed, "rollout"))
     )

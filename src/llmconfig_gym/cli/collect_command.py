@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmconfig_gym.cli.common import Commands, add_format, add_progress, print_json, print_table
+from llmconfig_gym.cli.workers import add_workers, read_workers
 from llmconfig_gym.errors import CollectError
 from llmconfig_gym.exits import Exit
 from llmconfig_gym.text import number, value_text
@@ -45,7 +46,7 @@ def register(commands: Commands) -> None:
     )
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the suite goes")
     p.add_argument("--name", help="what to call the suite (default: the name of DIR)")
-    p.add_argument("--workers", type=int, default=1, metavar="K", help="processes, one core each (default: 1)")
+    add_workers(p, "1")
     p.add_argument("--work", type=Path, metavar="DIR", help="where runs are kept meanwhile (default: OUT.work)")
     p.add_argument("--replace", action="store_true", help="put the suite in place of the one that DIR holds")
     lab = p.add_argument_group("a sweep of this package")
@@ -91,12 +92,11 @@ def run_collect(args: argparse.Namespace) -> int:
     name = args.name or out.resolve().name
     check_name(name)
     check_place(out, replace=args.replace)
-    if args.workers < 1:
-        raise CollectError(f"--workers must be at least 1, found {args.workers}")
+    workers = read_workers(args, 1, CollectError)
     runner = _runner(args, work)
     manifest = runner.manifest()
-    _announce(runner.groups(), remaining(runner, work), args.workers)
-    rows = collect(runner, work, workers=args.workers, progress=args.progress)
+    _announce(runner.groups(), remaining(runner, work), args.workers or 1)
+    rows = collect(runner, work, workers=workers, progress=args.progress)
     suite = embed(runner, rows, out, name=name, manifest=manifest, command=_command(args, name))
     found = [quality(suite.experiment(i)) for i in suite.ids]
     lost = sum(r.measurement.status != "ok" for r in rows)

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from llmconfig_gym.errors import CollectError
 from llmconfig_gym.files import only_one, write_text
+from llmconfig_gym.parallel import Cluster, Workers, run_jobs
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.suite import Suite
 
@@ -134,21 +135,18 @@ def remaining(runner: Runner, work: Path) -> list[Group]:
     return [g for g in groups if g.name not in done]
 
 
-def collect(runner: Runner, work: Path, *, workers: int = 1, progress: bool = True) -> list[Row]:
+def collect(runner: Runner, work: Path, *, workers: Workers = 1, progress: bool = True) -> list[Row]:
     """Run what is missing of a sweep and return all its rows in order.
 
     Args:
         work: directory for `sweep.json` (the manifest) and `runs.jsonl` (the rows so far).
-        workers: processes; each computes on one thread.
+        workers: processes, each of which computes on one thread, or a cluster.
 
     Raises:
         CollectError: `work` holds another sweep, rows that are damaged in the middle, or is being worked in by
-            another process; or a worker died.
+            another process.
+        WorkersLost, NodesDiffer, MissingExtra: as `run_jobs`.
     """
-    from concurrent.futures.process import BrokenProcessPool
-
-    from joblib import Parallel, delayed
-
     _claim(work, runner.manifest())
     groups = runner.groups()
     path = work / RUNS
@@ -156,29 +154,23 @@ def collect(runner: Runner, work: Path, *, workers: int = 1, progress: bool = Tr
     with only_one(work, busy):
         done, whole = _read(path, groups)
         missing = [g for g in groups if g.name not in done]
-        pool = Parallel(n_jobs=workers, return_as="generator_unordered") if workers > 1 else None
-        jobs = (delayed(_measure)(runner, g, os.getpid()) for g in missing)
-        finished: Iterator[list[Row]] = pool(jobs) if pool else (f(*args, **kwargs) for f, args, kwargs in jobs)
+        parent = None if isinstance(workers, Cluster) else os.getpid()
+        finished = run_jobs(_measure, (runner, parent), missing, workers)
         with path.open("ab") as file, _bar(groups, missing, progress) as advance:
             file.truncate(whole)
-            try:
-                for rows in finished:
-                    file.write("".join(row.to_json() + "\n" for row in rows).encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-                    done[rows[0].group] = rows
-                    advance(rows[0].group)
-            except BrokenProcessPool:
-                raise CollectError(
-                    "a worker process died (out of memory?); what is finished is kept: "
-                    "run the same again, with fewer workers"
-                ) from None
+            for rows in finished:
+                file.write("".join(row.to_json() + "\n" for row in rows).encode())
+                file.flush()
+                os.fsync(file.fileno())
+                done[rows[0].group] = rows
+                advance(rows[0].group)
     return [row for g in groups for row in done[g.name]]
 
 
-def _measure(runner: Runner, group: Group, parent: int) -> list[Row]:
+def _measure(shared: tuple[Runner, int | None], group: Group) -> list[Row]:
     """Runs in a worker. A runner that raises has a bug; a run that fails is a row."""
-    if os.getpid() != parent:
+    runner, parent = shared
+    if parent not in (None, os.getpid()):
         _end_with(parent)
     measurements = runner.measure(group)
     return [Row(group.name, run, m) for run, m in zip(group.runs, measurements, strict=True)]

@@ -121,6 +121,35 @@ def test_what_runs_in_one_process_says_so(
     assert f"{step} runs in one process, found 2; run it without accelerate launch" in refused(arguments, capsys)
 
 
+@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP=true", "ACCELERATE_DEEPSPEED_ZERO_STAGE=3"])
+def test_episodes_of_a_model_whose_weights_are_shared_need_an_engine(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    monkeypatch.setenv(*variable.split("="))
+    arguments[1] = "reinforce"
+    assert "set reinforce.vllm: true" in refused(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--workers", "2"], "--workers goes with --backend ray"),
+        (["--backend", "ray", "--workers", "0"], "--workers must be at least 1, found 0"),
+        (["--gpus", "1"], "--gpus is a number of at least 0 and goes with --backend ray, found 1"),
+        (
+            ["--backend", "ray", "--gpus", "-1"],
+            "--gpus is a number of at least 0 and goes with --backend ray, found -1",
+        ),
+        (["--backend", "ray"], "--backend ray is for simulate, not for prior"),
+    ],
+)
+def test_where_to_run_is_checked_first(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    arguments[1] = "prior"
+    assert message in refused([*arguments, *options], capsys)
+
+
 def test_help_teaches_the_steps_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])

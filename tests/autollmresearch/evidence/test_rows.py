@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from autollmresearch.evidence.analyst import fit
+from autollmresearch.evidence.explain import rests_on
 from autollmresearch.evidence.records import CheapRuns, Problem
 from autollmresearch.evidence.rows import gather, scale
 from llmconfig_gym.experiment import Experiment, Fidelity, Outcome
@@ -81,3 +82,20 @@ def test_octaves_are_counted_from_the_target_for_what_differs_in_all() -> None:
     assert names == ("cost",)
     np.testing.assert_allclose(z, [[-4.0], [0.0]])
     assert scale([large, large])[1].shape == (2, 0)
+
+
+def test_of_many_trials_the_good_ones_are_fitted_and_none_is_proposed_again(
+    law: Callable[..., Experiment], known: Callable[..., Problem]
+) -> None:
+    target = law(1e8)
+    problem = known(target, [law(5e7)])
+    trials = [target.outcome(row) for row in range(60)]
+    rows = gather(problem, trials, 40)
+    assert rows.tried.tolist() == list(range(60))
+    assert 30 <= len(rows.told) <= 40
+    np.testing.assert_array_equal(
+        rows.losses[-len(rows.told) :], np.minimum(target.losses[rows.told], rows.losses.max())
+    )
+    assert rows.losses[rows.experiment == rows.target].min() == target.losses[:60].min()
+    assert gather(problem, trials, 60).told.tolist() == list(range(60))
+    assert "60 on the target (fitted to" in rests_on(problem, rows)

@@ -86,7 +86,6 @@ def opened() -> Iterator[Callable[..., RDBStorage]]:
         storage.engine.dispose()
 
 
-@pytest.fixture(scope="session")
 @dataclass(frozen=True)
 class Postgres:
     """A PostgreSQL server of our own, with an empty database."""

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +124,25 @@ def test_any_space_has_candidates(parameter: Parameter, seed: int) -> None:
     pool = candidates(Space((parameter, Categorical("k", ("p", "q")))), size=64, seed=seed)
     assert len(pool) >= 2
     assert len(set(_rows(pool))) == len(pool)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_what_is_included_is_there_once_and_in_no_other_spelling(seed: int) -> None:
+    """As comparing every pair would have it, by what three digits tell, the first of equals staying."""
+    rng = np.random.default_rng(seed)
+    drawn = [MIXED.decode(rng.random(MIXED.width)) for _ in range(6)]
+    design = candidates(MIXED, size=64, seed=seed)
+    drawn += [design.config(3), design.config(60)]
+    near = [{**c, "lr": float(str(c["lr"])) * (1 + rng.uniform(-0.006, 0.006))} for c in drawn for _ in range(3)]
+    include = [nearest_legal(MIXED, c) for c in rng.permutation(np.array([*drawn, *near], dtype=object))]
+    wanted: list[dict[str, Any]] = []
+    for config in include:
+        if not any(MIXED.same(config, other) for other in wanted):
+            wanted.append(config)
+    others = [design.config(row) for row in range(len(design))]
+    expected = [*wanted, *(c for c in others if not any(MIXED.same(c, other) for other in wanted))]
+    found = candidates(MIXED, size=64, seed=seed, include=include)
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(found.encoded, Pool.from_configs(MIXED, expected).encoded, rtol=0, atol=1e-12)
+    assert len(expected) < 64 + len(include)
