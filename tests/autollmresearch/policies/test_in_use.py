@@ -61,7 +61,7 @@ def test_a_benchmark_cut_off_by_its_server_goes_on_where_it_stopped(
     command = f"benchmark --suite {small_path} --methods {methods} --budget 2 --seeds 2 --out out --workers 1"
     good, wrong = says(answer("0.003", 16)), (401, {"error": {"message": f"wrong key: {key}"}}, {})
     server.script = [good] * 4 + [wrong]
-    error = typed(f"{command} --no-progress", capsys, code=2)
+    error = typed(f"{command} --no-progress", capsys, code=4)
     assert "m:4b at 127.0.0.1:" in error
     assert "wrong key: [key]" in error
     assert "repeat the command" in error
@@ -126,7 +126,7 @@ def test_a_server_that_fails_spends_no_trial(
     server: Any, says: Says, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.script = [(404, {"error": {"message": "no model m"}}, {}), says(answer("1e-3", 64))]
-    assert "no model m" in typed(f"{SUGGEST} --study big", capsys, code=2)
+    assert "no model m" in typed(f"{SUGGEST} --study big", capsys, code=4)
     assert "trial 0 of big (1 of 3 used" in typed(f"{SUGGEST} --study big", capsys)
 
 

@@ -56,7 +56,7 @@ def test_a_benchmark_counts_all_that_was_asked_and_goes_on_where_its_server_fail
         return 200, says(f'<config>{{"lr": {lr}, "batch_size": {batch}}}</config>'), {}
 
     server.script, server.fails = [answer], True
-    error = benchmark(small_path, LLAMBO, capsys, code=2)
+    error = benchmark(small_path, LLAMBO, capsys, code=4)
     assert "wrong key: [key]" in error
     assert "repeat the command" in error
     server.fails = False
