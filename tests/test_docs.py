@@ -73,6 +73,8 @@ SMALLER = {
     r"autollmresearch benchmark ": "--seeds 1 --budget 2 --workers 1 --no-progress",
     r".*--methods all ": "--methods random,copy --protocol metered:10",
     r".*--methods random,tpe,tpe:startup=3,gp": "--methods random,copy --suite few",
+    r".*--methods random,tpe:startup=3,gp:startup=3,copy": "--methods random,copy --suite few",
+    r".*--methods random,copy,pooled-quadratic,rank-average": "--methods random,sha --suite few",
     r".*--suite steplaw,regmix ": "--suite steplaw",
     r".*--methods direct:researcher-mini,": "--methods direct:researcher-mini,centaur:researcher-mini",
     r".*sha,bohb,mf-kg ": "--methods random,sha",
