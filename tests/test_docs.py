@@ -62,11 +62,14 @@ UNRUN = {
     r"autollmresearch run examples/tiny_lm/": "minutes; tests/examples/test_tiny_lm.py runs it with fewer trials",
     r"llmconfig-gym collect --out my-": "hours; tests/llmconfig_gym/collect/ runs small ones",
     r"autollmresearch view ": "serves until it is stopped; tests/autollmresearch/report/test_server.py does it",
+    r".*--backend ray": "needs a cluster; tests/autollmresearch/test_cluster.py starts one",
+    r"(ray start|sbatch) ": "of a cluster; test_cluster.py and test_slurm_scripts.py have small ones",
+    r"python benchmarks/scaling.py ": "an hour; it resumes, and --quick takes less",
     r"llmconfig-gym verify ": "trains; tests/llmconfig_gym/collect/test_verify.py does it",
 }
 """What the start of a command matches: why it is not run here, but parsed."""
 
-UNRUN_COMMANDS = 62
+UNRUN_COMMANDS = 71
 """How many commands that is, of all pages. A new one is a decision, so the number stands here."""
 
 SMALLER = {

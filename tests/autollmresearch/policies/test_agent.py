@@ -107,7 +107,7 @@ def test_an_adapter_is_known_by_its_base_too(copy: Path, tmp_path: Path) -> None
 def test_an_empty_directory_is_no_checkpoint(tmp_path: Path, state: State) -> None:
     with pytest.raises(CheckpointProblem, match="holds no files; expected a checkpoint"):
         AgentPolicy(str(tmp_path)).identity()
-    with pytest.raises(CheckpointProblem, match="holds no config.json"):
+    with pytest.raises(CheckpointProblem, match=r"holds no config\.json"):
         AgentPolicy(str(tmp_path)).propose([state])
 
 

@@ -205,7 +205,7 @@ def test_adapters_are_loaded_on_their_base_model(
 
 
 def test_what_is_no_checkpoint_is_said(tmp_path: Path, tiny_tokenizer: Any, tiny_model: Any) -> None:
-    with pytest.raises(CheckpointProblem, match="holds no config.json"):
+    with pytest.raises(CheckpointProblem, match=r"holds no config\.json"):
         CausalLMPolicy.load(str(tmp_path))
     tiny_model.save_pretrained(tmp_path)
     tiny_tokenizer.save_pretrained(tmp_path)
