@@ -1,7 +1,7 @@
 """Ctrl-C, for real: a SIGINT to the whole process group of a long command, as a terminal sends it.
 
-Each command ends with 130, says in one line how to go on, shows no traceback, and leaves no process behind. The
-processes are forked from one that has imported what takes long to import. `run` is interrupted in live/test_runner.py.
+Each command ends with 130, says in one line how to go on, shows no traceback, and leaves no process behind. `run` is
+interrupted in live/test_runner.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,23 +25,7 @@ from llmconfig_gym.cli.main import main as gym
 from llmconfig_gym.sources import steplaw
 
 PATIENCE = 120.0
-
-SERVER = """
-import json, os, sys
-import datasets, pandas, transformers, trl
-from autollmresearch.cli.main import main as researcher
-from llmconfig_gym.cli.main import main as gym
-for line in sys.stdin:
-    place, program, *argv = json.loads(line)
-    if (child := os.fork()) == 0:
-        os.setsid()
-        os.chdir(place)
-        for number, name in enumerate(("/dev/null", "out.txt", "err.txt")):
-            os.dup2(os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        raise SystemExit((gym if program == "llmconfig-gym" else researcher)(argv))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+MODULES = {"autollmresearch": "autollmresearch", "llmconfig-gym": "llmconfig_gym"}
 
 SLOW = """import time
 from pathlib import Path
@@ -70,31 +54,31 @@ GO_ON = "run the same command again to go on."
 class Terminal:
     """Where commands are typed and interrupted."""
 
-    def __init__(self, server: subprocess.Popen[str], place: Path) -> None:
-        self.server, self.place = server, place
+    def __init__(self, place: Path) -> None:
+        self.place = place
 
-    def interrupt(self, *command: str, when: Callable[[], object]) -> tuple[int, str, str]:
+    def interrupt(self, program: str, *arguments: str, when: Callable[[], object]) -> tuple[int, str, str]:
         """Start it, press Ctrl-C as soon as `when`, and say how it ended: exit code, standard output and error."""
-        assert self.server.stdin is not None
-        assert self.server.stdout is not None
-        self.server.stdin.write(json.dumps([str(self.place), *command]) + "\n")
-        self.server.stdin.flush()
-        group = int(self.server.stdout.readline())
-        try:
-            self._until(lambda: when() or not _alive(group))
-            os.killpg(group, signal.SIGINT)
-            self._until(lambda: not _alive(group))
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
-            code = int(self.server.stdout.readline())
-        return code, (self.place / "out.txt").read_text(), (self.place / "err.txt").read_text()
+        out, err = self.place / "out.txt", self.place / "err.txt"
+        command = [sys.executable, "-m", MODULES[program], *arguments]
+        with out.open("w") as output, err.open("w") as error:
+            process = subprocess.Popen(command, stdout=output, stderr=error, start_new_session=True)
+            try:
+                self.until(lambda: when() or process.poll() is not None)
+                os.killpg(process.pid, signal.SIGINT)
+                code = process.wait(PATIENCE)
+                self.until(lambda: not _alive(process.pid))
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return code, out.read_text(), err.read_text()
 
     def there(self, pattern: str) -> Callable[[], object]:
         """Whether a file of this pattern has something in it."""
-        return lambda: [p for p in self.place.glob(pattern) if p.is_file()]
+        return lambda: [p for p in self.place.glob(pattern) if p.is_file() and (p.stat().st_size or p.name == "begun")]
 
-    def _until(self, condition: Callable[[], object]) -> None:
+    def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, (self.place / "err.txt").read_text()
@@ -113,27 +97,15 @@ def _alive(group: int) -> bool:
     return False
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[subprocess.Popen[str]]:
-    """A process that forks commands."""
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", SERVER], text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
-        yield process
-        process.stdin.close()
-
-
 @pytest.fixture
-def terminal(
-    server: subprocess.Popen[str], tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
+def terminal(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """A directory with what the commands need."""
     monkeypatch.chdir(tmp_path)
     for name, text in (("slow.py", SLOW), ("sweep.yaml", SWEEP), ("recipe.yaml", RECIPE), ("runs.csv", RUNS)):
         Path(name).write_text(text)
     for step in ("prior", "distill"):
         shutil.copytree(checkpoint, Path("run", step, "checkpoint"))
-    return Terminal(server, tmp_path)
+    return Terminal(tmp_path)
 
 
 def _stopped(ended: tuple[int, str, str], hint: str) -> None:
@@ -157,8 +129,8 @@ def test_a_sweep_and_the_command_it_runs(terminal: Terminal, workers: str, capsy
     collect = ["collect", "--command", "sh train.sh {lr}", "--space", "sweep.yaml", "--out", "out"]
     ended = terminal.interrupt("llmconfig-gym", *collect, "--workers", workers, when=terminal.there("pid"))
     _stopped(ended, f"Finished runs are kept; {GO_ON}")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(Path("pid").read_text()), 0)
+    command = int(Path("pid").read_text())  # it leads a group of its own
+    terminal.until(lambda: not _alive(command))
     Path("fast").touch()
     assert gym([*collect, "--format", "json"]) == 0
     told = capsys.readouterr()
