@@ -193,7 +193,7 @@ def test_many_processes_on_one_study_lose_and_double_no_trial(start: Start, tmp_
 def together(start: Start, place: Path, commands: list[list[str]], *, may_be_refused: bool = False) -> list[int | None]:
     processes = [start(command, place) for command in commands]
     for process in processes:
-        process.join()
+        process.join(300)
     codes = [process.exitcode for process in processes]
     assert may_be_refused or codes == [0] * len(commands), (place / "output.txt").read_text()
     return codes

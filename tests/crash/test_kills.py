@@ -25,6 +25,7 @@ from autollmresearch.live.export import phases_of
 from autollmresearch.live.study import find_study
 
 KILLS = int(os.environ.get("CRASH_KILLS", "3"))
+PATIENCE = 300.0
 HERE = Path(__file__).parent
 AGENT = HERE.parents[1] / "src" / "autollmresearch" / "agents" / "researcher-mini"
 
@@ -221,5 +222,5 @@ def test_killed_at_random_moments_and_resumed_it_is_what_it_would_have_been(
 
 def finish(start: Start, command: list[str], place: Path) -> None:
     process = start(command, place)
-    process.join()
+    process.join(PATIENCE)
     assert process.exitcode == 0, (place / "output.txt").read_text()
