@@ -68,7 +68,7 @@ function regretPlot(parts, axis, looks, off) {
     height: 420,
     layout: layout({
       xaxis: { title: { text: plain(axis) }, dtick: 1, range: null },
-      yaxis: { title: { text: "mean simple regret (log)" }, type: "log", exponentformat: "power" },
+      yaxis: { title: { text: "mean simple regret (log)" }, type: "log", dtick: "D2", exponentformat: "power" },
     }),
   };
 }
