@@ -211,6 +211,7 @@ def test_a_completion_script_knows_all_commands_and_options(program: str, shell:
         ("autollmresearch benchmark --prot", {"--protocol"}),
         ("autollmresearch train dist", {"distill"}),
         ("autollmresearch suggest --from run", {"runs.csv"}),
+        ("llmconfig-gym import run", {"runs.csv"}),
         ("llmconfig-gym list --level m", {"medium"}),
         ("llmconfig-gym twist micro --how re", {"reversed"}),
     ],

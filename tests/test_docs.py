@@ -69,7 +69,7 @@ UNRUN = {
 }
 """What the start of a command matches: why it is not run here, but parsed."""
 
-UNRUN_COMMANDS = 71
+UNRUN_COMMANDS = 72
 """How many commands that is, of all pages. A new one is a decision, so the number stands here."""
 
 SMALLER = {

@@ -164,7 +164,7 @@ NOTES = (
     "All experiments: average rank by the mean regret of all trials of an episode, and by the first trial's simple "
     "regret; regret per trial with every suite's experiments of one task weighing the same; behind the best and won, "
     "tied, lost: against the method with the best rank, paired. Two ranks that differ by less than the critical "
-    "difference (Nemenyi's test at 5 %) cannot be told apart; bars join such methods (Demsar 2006).",
+    "difference (Nemenyi's test at 5 %) cannot be told apart; where ranks are drawn, bars join them (Demsar 2006).",
     "Under active:B a method pays for every run, B runs of the target in all, and b of T stands for b / T of B spent: "
     "regret is then that of the configuration it recommends, alone, of which it is told nothing; cumulative sums "
     "these, and time and tokens are per such part.",

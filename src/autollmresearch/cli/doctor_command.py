@@ -46,8 +46,8 @@ def run_doctor(args: argparse.Namespace) -> int:
         print_json({"healthy": healthy(checks), "checks": [asdict(c) for c in checks]})
         return Exit.DONE if healthy(checks) else Exit.NO
     width = max(len(c.name) for c in checks)
-    for part, some in groupby(checks, key=lambda c: c.part):
-        print(f"\n{part}")
+    for i, (part, some) in enumerate(groupby(checks, key=lambda c: c.part)):
+        print(f"\n{part}" if i else part)
         for c in some:
             state = coloured(f"{c.state:<7}", COLOURS[c.state], sys.stdout)
             print(f"  {state}  {c.name:<{width}}  {c.found}" + (f"; {c.advice}" if c.advice else ""))

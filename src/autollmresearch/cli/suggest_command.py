@@ -92,7 +92,7 @@ def run_suggest(args: argparse.Namespace) -> int:
         print_json({"study": None, "trial": None, **data, "used": 0, "left": spec.budget, "keep": keep})
         return 0
     _notes(notes)
-    print(f"trial 1 of {spec.budget}, not kept\n")
+    print(f"trial 0, not kept (0 of {spec.budget} used)\n")
     _print_proposal(spec, config, proposal)
     print(f"\nnothing is kept yet. To record its outcome, keep the same trial in a study:\n  {keep}")
     print(f"and when the run is over:\n  autollmresearch tell {shlex.quote(name)} 0 VALUE")

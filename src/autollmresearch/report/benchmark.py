@@ -136,7 +136,10 @@ def _experiment(
         "optimum": _optimum(target, axes) if target else None,
         "seed": seed,
         "paths": paths,
-        "tables": [asdict(first_choices(str(protocol), part)) for protocol, part in protocols]
+        "tables": [
+            asdict(first_choices(str(protocol), part.assign(config=part["config"].astype(str).map(_text))))
+            for protocol, part in protocols
+        ]
         + ([asdict(_evidence(target))] if target else []),
         "episodes": episodes,
     }
@@ -169,11 +172,17 @@ def _path(method: str, protocol: str, rows: pd.DataFrame, axes: list[Axis]) -> d
                 "n": row.trial,
                 "code": code_of(axes, config) if config is not None else "",
                 "value": rounded(float(row.value)),  # type: ignore[arg-type]
-                "text": run_text(config) if config is not None else str(row.config),
+                "text": _text(str(row.config)),
                 "state": str(row.outcome),
             }
         )
     return {"method": method, "protocol": protocol, "trials": trials}
+
+
+def _text(text: str) -> str:
+    """A configuration of the rows for readers; words as they are."""
+    config = _config(text)
+    return text if config is None else run_text(config)
 
 
 def _config(text: str) -> dict[str, Any] | None:

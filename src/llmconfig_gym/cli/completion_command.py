@@ -13,6 +13,8 @@ from llmconfig_gym.exits import Exit
 SHELLS = ("bash", "zsh", "fish")
 DIRECTORIES = ("DIR", "RUN")
 """Metavariables of paths that are directories."""
+FILES = ("RUNS",)
+"""Metavariables of what is mostly a file, but may be a place that is no path."""
 
 EPILOG = """examples:
   {prog} completion bash > ~/.local/share/bash-completion/completions/{prog}
@@ -41,7 +43,7 @@ def run_completion(program: argparse.ArgumentParser, args: argparse.Namespace) -
         raise missing_extra("shtab", "completion", "completion") from None
     for parser in (program, *commands_of(program).values()):
         for action in parser._actions:
-            if action.type is Path:
+            if action.type is Path or action.metavar in FILES:
                 action.complete = shtab.DIRECTORY if action.metavar in DIRECTORIES else shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(program, shell=args.shell))
     return Exit.DONE

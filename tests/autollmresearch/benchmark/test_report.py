@@ -18,6 +18,7 @@ from autollmresearch.benchmark.summary import Group, summarize
 from autollmresearch.benchmark.tables import Table, digits, headline, overall, scales
 from autollmresearch.cli.main import main
 from autollmresearch.errors import ResultsMismatch
+from autollmresearch.report.landscape import run_text
 from llmconfig_gym.suite import Suite
 
 Frame = Callable[..., pd.DataFrame]
@@ -278,7 +279,7 @@ def test_each_experiment_says_what_was_chosen_first_and_what_came_of_it(finished
         assert set(shown) == set(rows["method"])
         copy = rows[rows["method"] == "copy"]
         first, share, *regrets, total = shown["copy"]
-        assert first in set(copy.loc[copy["trial"] == 1, "config"])
+        assert first in {run_text(json.loads(text)) for text in copy.loc[copy["trial"] == 1, "config"]}
         assert share in ("50 %", "100 %"), "of two seeds"
         by_trial = copy.groupby("trial")["simple_regret"].mean()
         assert regrets == [digits(by_trial[1]), digits(by_trial[3])]

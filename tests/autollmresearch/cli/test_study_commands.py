@@ -72,7 +72,7 @@ def test_a_suggestion_without_a_study_keeps_nothing_and_says_how_to(
         "note: extrapolating: tokens 2.0e10 is 10x beyond the largest run, 2.0e9",
     ]
     lines = out.splitlines()
-    assert lines[0] == "trial 1 of 3, not kept"
+    assert lines[0] == "trial 0, not kept (0 of 3 used)"
     assert lines[2].split()[0] == "lr"
     assert lines[3].split()[0] == "batch_size"
     assert any(line.startswith("why:      least posterior mean of a Gaussian process over 6") for line in lines)

@@ -126,6 +126,18 @@ def test_a_study_can_be_read_by_everybody(browser: webdriver.Chrome, study_page:
     keep(browser, "study-320", 320)
 
 
+def test_a_column_of_words_begins_at_the_left_with_its_heading(browser: webdriver.Chrome, study_page: Path) -> None:
+    look(browser, study_page)
+    sides = browser.execute_script(
+        "const side = (e) => e.textContent + ' ' + getComputedStyle(e).textAlign;"
+        "const trials = [...document.querySelectorAll('table')].find((t) => t.caption.textContent === 'Trials');"
+        "return [...trials.rows].slice(0, 2).map((r) => [...r.cells].map(side))"
+    )
+    assert [s.split()[-1] for s in sides[0]] == ["left", "left", "right", "right", "left"], sides
+    assert [s.split()[-1] for s in sides[1]] == [s.split()[-1] for s in sides[0]]
+    assert "of seed" not in browser.find_element(By.TAG_NAME, "main").text, "a study has no seeds"
+
+
 def test_a_comparison_can_be_read_by_everybody(
     browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], tmp_path: Path
 ) -> None:

@@ -12,10 +12,19 @@ function el(tag, attributes, ...children) {
   return made;
 }
 
+/** Which columns hold words, to be read from the left; the others hold numbers. */
+function wordy({ headers, rows }) {
+  return headers.map((_, i) => {
+    const said = rows.map((row) => row[i]).filter((cell) => cell !== "" && cell !== "-");
+    const long = said.some((cell) => cell.length > 30);
+    return long || (said.length > 0 && said.every((cell) => /^[\p{L}{]/u.test(cell))) ? "words" : null;
+  });
+}
+
 /** A table {title, headers, rows} that scrolls by itself where it is too wide. */
 function table({ title, headers, rows }) {
-  const words = (cell) => (cell.length > 30 ? "words" : null);
-  const cells = (row) => row.map((cell, i) => el(i ? "td" : "th", i ? { class: words(cell) } : { scope: "row" }, cell));
+  const kinds = wordy({ headers, rows });
+  const cells = (row) => row.map((cell, i) => el(i ? "td" : "th", i ? { class: kinds[i] } : { scope: "row" }, cell));
   return el(
     "div",
     { class: "scroll", tabindex: 0, role: "group", "aria-label": title },
@@ -23,7 +32,7 @@ function table({ title, headers, rows }) {
       "table",
       null,
       el("caption", null, title),
-      el("thead", null, el("tr", null, headers.map((h) => el("th", { scope: "col" }, h)))),
+      el("thead", null, el("tr", null, headers.map((h, i) => el("th", { scope: "col", class: kinds[i] }, h)))),
       el("tbody", null, rows.map((row) => el("tr", null, cells(row)))),
     ),
   );

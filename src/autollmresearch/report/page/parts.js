@@ -156,7 +156,7 @@ function experimentPart(run, id, level) {
             "p",
             { class: "soft" },
             `Each cell shows the best ${experiment.metric} measured in it${over}: ${map.label}, ${map.runs} in all; brighter ` +
-              `is better, blank was not measured.${cut} Discs are the trials of seed ${experiment.seed}, numbered in order` +
+              `is better, blank was not measured.${cut} Discs are the trials${run.progress ? "" : ` of seed ${experiment.seed}`}, numbered in order` +
               `${experiment.optimum ? `; the star is the best ${run.progress ? "trial" : "of all"}` : ""}.`,
           ),
         ]

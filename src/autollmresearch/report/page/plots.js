@@ -68,7 +68,7 @@ function regretPlot(parts, axis, looks, off) {
     height: 420,
     layout: layout({
       xaxis: { title: { text: plain(axis) }, dtick: 1, range: null },
-      yaxis: { title: { text: "mean simple regret (log)" }, type: "log", exponentformat: "power" },
+      yaxis: { title: { text: "mean simple regret (log)" }, type: "log", dtick: "D2", exponentformat: "power" },
     }),
   };
 }
@@ -117,6 +117,7 @@ function progressPlot(runs) {
     }
   });
   const title = [...new Set(runs.map((run) => run.progress.metric))].join(", ");
+  const last = Math.max(0, ...runs.flatMap((run) => run.progress.trials.map((t) => t.n)));
   return {
     traces,
     height: 420,
@@ -124,7 +125,7 @@ function progressPlot(runs) {
       showlegend: true,
       annotations: notes,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-      xaxis: { title: { text: "trial" }, dtick: 1 },
+      xaxis: { title: { text: "trial" }, dtick: 1, range: [-0.4, last + 0.4] }, // one trial alone is not between -1 and 1
       yaxis: { title: { text: plain(title) } },
     }),
   };
