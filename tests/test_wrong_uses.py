@@ -60,6 +60,15 @@ for study in (cheap, empty):
     study.set_user_attr("fidelity", {"N": 1e6})
 cheap.add_trial(optuna.create_trial(params={"lr": 1e-3}, distributions=lr, value=3.0))
 """
+JOBS = """import os
+from operator import call
+from autollmresearch.benchmark.runner import BenchmarkSettings, Cell, _play
+from llmconfig_gym.parallel import run_jobs
+from unittest import mock
+def on_node_7(cell):
+    with mock.patch("platform.node", return_value="n7"):
+        return _play((BenchmarkSettings(), {}, {"copy": {"sha256": "of another"}}), cell)
+"""
 CHECKED = """from autollmresearch.testing import PolicyTestCase
 class Silent:
     def propose(self, states):
@@ -148,6 +157,8 @@ USES = (
     Use("OPENAI_BASE_URL= OPENAI_API_KEY= autollmresearch play micro/N98k-D1M --policy endpoint:gpt-9"),
     Use("autollmresearch play micro/N98k-D1M --policy python:silent.py:Silent"),
     Use("llmconfig-gym completion bash", absent="shtab"),
+    Use("list(run_jobs(call, os._exit, [1, 1], 2))", before=JOBS),
+    Use("on_node_7(Cell('copy', 'micro', 'x', 'full'))", before=JOBS),
     Use("TestSilent().test_one_proposal_per_state()", before=CHECKED),
     Use('ConfigEnv("micro/N98k-D1M").step("lr = 0.008")', before="from llmconfig_gym.env import ConfigEnv"),
     # training

@@ -102,10 +102,10 @@ def test_a_full_disk_loses_and_doubles_no_trial(
     disk.fill()
     outcome = ["tell", "big", "0", "2.31"]
     assert told(capsys, outcome) == (
-        2,
+        4,
         "autollmresearch: sqlite:///autollmresearch.db: the disk is full\n",
     )
-    assert told(capsys, [*SUGGEST, "--another"])[0] == 2
+    assert told(capsys, [*SUGGEST, "--another"])[0] == 4
     disk.free()
     assert statuses(disk.path) == ["open"]
     assert main(outcome) == 0
@@ -116,7 +116,7 @@ def test_a_full_disk_loses_and_doubles_no_trial(
 def test_a_benchmark_on_a_full_disk_goes_on_when_there_is_room(
     mounted: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    disk = Disk(mounted("size=4m"))
+    disk = Disk(mounted("size=24m"))
     arguments = ["benchmark", "--suite", "micro", "--methods", "random", "--budget", "2", "--seeds", "1"]
     arguments += ["--workers", "1", "--no-progress", "--out"]
     (disk.path / "out").mkdir()

@@ -38,6 +38,8 @@ def look(browser: webdriver.Chrome, path: Path, width: int = 1280, dark: bool = 
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     resize(browser, width)
+    browser.get("about:blank")
+    errors(browser)  # what the page before still said, which may be another test's
     browser.get(path.as_uri())
     WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(DRAWN, path.as_uri()))
     keep(browser, f"{path.stem}-{width}-{'dark' if dark else 'light'}", width)
