@@ -106,9 +106,10 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def check(frame: pd.DataFrame, suite: str) -> int:
-    """Run a tenth of the seeds on a suite again; 1 if a mean has moved."""
+    """Run a tenth of the seeds on a suite again, under protocols that have one; 1 if a mean has moved."""
     kept = frame[frame["suite"] == suite].astype(dict.fromkeys(("method", "suite", "task", "protocol"), str))
-    table = pd.concat([_again(part, suite, protocol) for protocol, part in kept.groupby("protocol")])
+    parts = [(part, str(protocol)) for protocol, part in kept.groupby("protocol") if _seeds(part)]
+    table = pd.concat([_again(part, suite, protocol) for part, protocol in parts])
     moved = table[(table["kept"] - table["now"]).abs() > table["allowed"]]
     same = int((table["kept"] - table["now"]).abs().lt(1e-6).sum())
     print(f"{suite}: {len(table)} means, {same} the same, {len(moved)} moved")
@@ -120,7 +121,7 @@ def check(frame: pd.DataFrame, suite: str) -> int:
 def _again(kept: pd.DataFrame, suite: str, protocol: str) -> pd.DataFrame:
     """Per method and task: the kept mean over the first tenth of the seeds, today's, and how far they may differ."""
     methods, budget = tuple(kept["method"].unique()), int(kept["trial"].max())
-    seeds = max(1, round(SHARE * kept["seed"].nunique()))
+    seeds = _seeds(kept)
     settings = BenchmarkSettings((suite,), (protocol,), methods, budget=budget, seeds=seeds)
     with tempfile.TemporaryDirectory() as out:
         rows = run_benchmark(settings, Path(out) / "out", workers=2, progress=sys.stderr.isatty())
@@ -131,6 +132,11 @@ def _again(kept: pd.DataFrame, suite: str, protocol: str) -> pd.DataFrame:
         "allowed": _mean(last, budget, "seed").groupby(KEY).std().fillna(0.0).clip(lower=LEAST),
     }
     return pd.DataFrame(table).dropna()
+
+
+def _seeds(kept: pd.DataFrame) -> int:
+    """How many of a protocol's seeds are run again."""
+    return round(SHARE * kept["seed"].nunique())
 
 
 def _mean(rows: pd.DataFrame, budget: int, *also: str) -> pd.Series[float]:
