@@ -53,16 +53,6 @@ class Report:
     last: float
 
 
-class Silent:
-    """Progress that nobody looks at."""
-
-    def line(self, text: str) -> None:
-        pass
-
-    def tick(self, text: str) -> None:
-        pass
-
-
 def main() -> int:
     """Run the soak; 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,7 +114,7 @@ def work(place: Path, storage: str | None, seconds: float, rate: float) -> Repor
     return Report(**counts, first=memory, last=resident())
 
 
-class Pace(Silent):
+class Pace:
     """Holds a worker back, where a trial's first line is told, to so many trials a second."""
 
     def __init__(self, rate: float) -> None:
@@ -134,6 +124,9 @@ class Pace(Silent):
         if "lr " in text:
             self.trials += 1
             time.sleep(max(0.0, self.begun + self.trials / self.rate - time.monotonic()))
+
+    def tick(self, text: str) -> None:
+        pass
 
 
 def resident() -> float:
