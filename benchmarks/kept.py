@@ -2,6 +2,7 @@
 
 python benchmarks/kept.py keep runs/all     # a benchmark's rows, without what a public table holds, into kept.parquet
 python benchmarks/kept.py tables            # the tables of README.md and docs/benchmark.md
+python benchmarks/kept.py pictures          # docs/images: average ranks, and the curves of the README
 python benchmarks/kept.py check             # runs a tenth of the embedded suite's rows again and compares
 
 `check` exits with 1 where a method's mean regret on a task has moved beyond what the kept seeds say of it.
@@ -10,6 +11,7 @@ python benchmarks/kept.py check             # runs a tenth of the embedded suite
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +19,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from autollmresearch.benchmark.plots import regret_curves, save_ranks
 from autollmresearch.benchmark.protocols import Active, parse_protocol
 from autollmresearch.benchmark.runner import read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.standing import standings
-from autollmresearch.benchmark.summary import method_order
+from autollmresearch.benchmark.summary import method_order, summarize
 from autollmresearch.benchmark.tables import digits, overall
 from llmconfig_gym.files import whole_file
 
@@ -32,6 +35,11 @@ COLUMNS = (
     *("simple_regret", "cumulative_regret", "within_noise", "seconds"),
 )
 """Neither configurations nor outcomes: those are the public tables', and not ours to give away."""
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+DRAWN = ("metered:10", "full")
+CURVES = ("random", "gp:startup=3", "copy", "pooled-gp", "analyst", "researcher-mini", "rank-average")
+WORDS = dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), str)
 
 SHOWN = (1, 3, 5)
 SHARE = 0.1
@@ -44,7 +52,7 @@ LEAST = 0.01
 def main() -> int:
     """Keep, show or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("keep", "tables", "check"))
+    parser.add_argument("what", choices=("keep", "tables", "pictures", "check"))
     parser.add_argument("runs", type=Path, nargs="*", help="for keep: directories of finished benchmarks")
     parser.add_argument("--suite", default="micro", help="for check: of which suite")
     args = parser.parse_args()
@@ -55,6 +63,9 @@ def main() -> int:
     if args.what == "tables":
         print("\n\n".join(tables(frame)))
         return 0
+    if args.what == "pictures":
+        pictures(frame)
+        return 0
     return check(frame, args.suite)
 
 
@@ -62,7 +73,7 @@ def keep(runs: list[Path]) -> None:
     """Write the rows of these benchmarks into `KEPT`, small."""
     frame = pd.concat([read_results(run)[list(COLUMNS)] for run in runs], ignore_index=True)
     numbers = dict.fromkeys(("simple_regret", "cumulative_regret", "seconds"), "float32")
-    words = dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), "category")
+    words = dict.fromkeys(WORDS, "category")
     frame = frame.astype({**numbers, **words, "seed": "int16", "trial": "int16"})
     with whole_file(KEPT) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
@@ -71,7 +82,7 @@ def keep(runs: list[Path]) -> None:
 
 def tables(frame: pd.DataFrame) -> Iterator[str]:
     """Regret by group and trial, cumulative regret, and the standing, for each protocol."""
-    frame = frame.astype(dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), str))
+    frame = frame.astype(WORDS)
     several = frame.groupby("suite")["task"].transform("nunique") > 1
     frame = frame.assign(group=frame["suite"].where(~several, frame["suite"] + ", " + frame["task"]))
     groups = list(dict.fromkeys(frame["group"]))
@@ -105,9 +116,22 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
     yield f"## regret per trial by protocol\n\n{by_protocol.to_markdown(disable_numparse=True)}"
 
 
+def pictures(frame: pd.DataFrame) -> None:
+    """Average ranks under the two protocols that all methods were run under, and regret curves of a few methods."""
+    for standing in standings(frame[frame["protocol"].isin(DRAWN)].astype(WORDS)):
+        print(save_ranks(standing, IMAGES))
+    few = frame[frame["method"].isin(CURVES) & (frame["suite"] == "micro") & (frame["task"] == "pretraining")]
+    few = few[few["protocol"] == "metered:10"].astype(WORDS)
+    unknown = ("simple_regret_unclipped", "median_regret", "excess_percent", "read_tokens", "written_tokens", "cost")
+    (group,) = summarize(few.assign(**dict.fromkeys(unknown, math.nan), outcome="measured", config=""))
+    with whole_file(IMAGES / "micro-metered-10.png") as temporary:
+        regret_curves(group).savefig(temporary, format="png", dpi=150)
+    print(IMAGES / "micro-metered-10.png")
+
+
 def check(frame: pd.DataFrame, suite: str) -> int:
     """Run a tenth of the seeds on a suite again, under protocols that have one; 1 if a mean has moved."""
-    kept = frame[frame["suite"] == suite].astype(dict.fromkeys(("method", "suite", "task", "protocol"), str))
+    kept = frame[frame["suite"] == suite].astype(WORDS)
     parts = [(part, str(protocol)) for protocol, part in kept.groupby("protocol") if _seeds(part)]
     table = pd.concat([_again(part, suite, protocol) for part, protocol in parts])
     moved = table[(table["kept"] - table["now"]).abs() > table["allowed"]]

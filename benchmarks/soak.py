@@ -5,8 +5,9 @@ python benchmarks/soak.py --minutes 60 --storage postgresql://me@/db   # all wor
 
 Each worker runs one study after the other, as `autollmresearch run` does, slowed down to its share of the rate. Of 20
 trials 14 print a loss, two exit with 1, one hangs until its timeout, one prints NaN, one prints nothing, and one is
-killed. Printed: trials per second; trials that are missing, that ran more than once, or that have another verdict
-than their command deserves; and the workers' memory after a tenth of the time and at the end.
+killed. Printed: trials per second, the sum of what each worker did by its own clock; trials that are missing, that ran
+more than once, or that have another verdict than their command deserves; and the workers' memory after a tenth of the
+time and at the end.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from autollmresearch.live.runner import run_study
 from autollmresearch.live.settings import read_settings
@@ -37,6 +41,9 @@ esac
 REASONS = {3: "exit code 1", 11: "exit code 1", 5: "timeout", 7: "diverged", 13: "it printed no", 17: "out of memory"}
 """What a trial's failure begins with, by its number modulo 20; the others are complete."""
 
+DONE: Any = None
+"""How many trials all workers have begun."""
+
 TRIALS = 60
 """Of each study: it is done in seconds, so that many are begun and ended."""
 
@@ -49,6 +56,7 @@ class Report:
     missing: int
     repeated: int
     misjudged: int
+    seconds: float
     first: float
     last: float
 
@@ -61,20 +69,33 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--storage", help="default: a SQLite file for each worker")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as out, multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        begun = time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    done = context.Value("q", 0)
+    with tempfile.TemporaryDirectory() as out, context.Pool(args.workers, _share, (done,)) as pool:
         share = args.storage, args.minutes * 60, args.rate / args.workers
-        reports = pool.starmap(work, [(Path(out) / str(k), *share) for k in range(args.workers)], chunksize=1)
-        seconds = time.monotonic() - begun
+        jobs = [(Path(out) / str(k), *share) for k in range(args.workers)]
+        running = pool.starmap_async(work, jobs, chunksize=1)
+        with tqdm(total=round(60 * args.minutes * args.rate), unit=" trials", mininterval=1, disable=None) as bar:
+            while not running.ready():
+                running.wait(1)
+                bar.update(done.value - bar.n)
+        reports = running.get()
     trials, missing, repeated, misjudged = (
         sum(getattr(r, name) for r in reports) for name in ("trials", "missing", "repeated", "misjudged")
     )
-    kind, per_second = (args.storage or "sqlite").partition(":")[0], trials / seconds
-    print(f"{kind}, {args.workers} workers: {trials:,} trials in {seconds / 60:.1f} min, {per_second:.1f} per second")
+    kind, per_second = (args.storage or "sqlite").partition(":")[0], sum(r.trials / r.seconds for r in reports)
+    minutes = max(r.seconds for r in reports) / 60
+    print(f"{kind}, {args.workers} workers: {trials:,} trials in {minutes:.1f} min, {per_second:.1f} per second")
     print(f"missing {missing}, run more than once {repeated}, misjudged {misjudged}")
     first, last = (sum(getattr(r, name) for r in reports) / len(reports) for name in ("first", "last"))
     print(f"memory of a worker: {first:.0f} MB after a tenth of the time, {last:.0f} MB at the end")
     return int(missing + repeated + misjudged > 0)
+
+
+def _share(done: Any) -> None:
+    """In each worker, before its work: where all of them count their trials."""
+    global DONE
+    DONE = done
 
 
 def work(place: Path, storage: str | None, seconds: float, rate: float) -> Report:
@@ -111,7 +132,7 @@ def work(place: Path, storage: str | None, seconds: float, rate: float) -> Repor
         shutil.rmtree(directory)
         if time.monotonic() < begun + seconds / 10 or not memory:
             memory = resident()
-    return Report(**counts, first=memory, last=resident())
+    return Report(**counts, seconds=time.monotonic() - begun, first=memory, last=resident())
 
 
 class Pace:
@@ -123,6 +144,8 @@ class Pace:
     def line(self, text: str) -> None:
         if "lr " in text:
             self.trials += 1
+            with DONE.get_lock():
+                DONE.value += 1
             time.sleep(max(0.0, self.begun + self.trials / self.rate - time.monotonic()))
 
     def tick(self, text: str) -> None:

@@ -51,10 +51,10 @@ def results(place: str | Path, *, storage: str | None = None, as_: Literal["pand
 def _frame(place: Path, storage: str | None) -> pd.DataFrame:
     import pandas as pd
 
-    from autollmresearch.benchmark.runner import read_results
+    from autollmresearch.benchmark.runner import holds_results, read_results
     from autollmresearch.live.export import rows_of
     from autollmresearch.live.reach import reach_study
 
-    if storage is None and ((place / "results.parquet").is_file() or (place / "cells").is_dir()):
+    if storage is None and holds_results(place):
         return read_results(place)
     return pd.DataFrame(rows_of(reach_study(str(place), storage)))

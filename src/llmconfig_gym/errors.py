@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import ClassVar
 
 from llmconfig_gym.exits import Exit
@@ -111,6 +112,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     else:
         advice = "none is known."
     return UnknownName(f"no {kind} is called {name!r}; {advice}{' ' + hint if hint else ''}")
+
+
+def need(module: str, extra: str, purpose: str, *, package: str = "") -> None:
+    """Raise `MissingExtra` if a module is not installed: when a thing is made, not in the middle of its work.
+
+    Args:
+        package: under which name the module is installed, if under another.
+    """
+    if find_spec(module) is None:
+        raise missing_extra(package or module, extra, purpose)
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:

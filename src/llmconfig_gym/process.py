@@ -171,7 +171,7 @@ def launch(directory: Path, job: Job) -> None:
 
 
 _keepers: list[subprocess.Popen[bytes]] = []
-"""Keepers that this process started: polled so that none stays a zombie."""
+"""Keepers that this process started and that have not ended: polled so that none stays a zombie."""
 
 
 @atexit.register
@@ -186,8 +186,7 @@ def alive(directory: Path) -> bool:
     """Whether a job of this directory is running."""
     import fcntl
 
-    for keeper in _keepers:
-        keeper.poll()
+    _keepers[:] = [keeper for keeper in _keepers if keeper.poll() is None]
     try:
         with (directory / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -89,7 +89,7 @@ def test_an_unknown_name_or_option_is_refused_with_what_is_known(name: str, mess
 
 
 def test_without_torch_gp_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.optuna_samplers.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'autollmresearch\[bench\]'"):
         make_policy("gp:startup=3")
     assert make_policy("tpe") == OptunaPolicy("tpe")

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from autollmresearch.active.records import ActiveProblem, ActiveState, Query
 from autollmresearch.baselines.pooling import clip_losses
 from autollmresearch.policy import Proposal
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ class MultiFidelityPolicy:
     runs: int = 100
 
     def __post_init__(self) -> None:
-        if find_spec("botorch") is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra("botorch", "bench", "the method mf-kg" if self.gradient else "the method mf-gp")
+        need("botorch", "bench", "the method mf-kg" if self.gradient else "the method mf-gp")
 
     def query(self, states: Sequence[ActiveState]) -> list[Query | None]:
         return [self._next(state) for state in states]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.policy import Proposal, State
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 from llmconfig_gym.parameter import FloatArray
 
 
@@ -37,8 +36,7 @@ class BoTorchPolicy:
     startup: int = 3
 
     def __post_init__(self) -> None:
-        if find_spec("botorch") is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra("botorch", "bench", "the method botorch-logei")
+        need("botorch", "bench", "the method botorch-logei")
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from autollmresearch.baselines.pooling import clip_losses, subset
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.evidence.records import Problem
 from autollmresearch.policy import Proposal, State
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 from llmconfig_gym.parameter import FloatArray
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ class FSBOPolicy:
     startup: int = 2
 
     def __post_init__(self) -> None:
-        if find_spec("torch") is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra("torch", "bench", "the method fsbo")
+        need("torch", "bench", "the method fsbo")
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]

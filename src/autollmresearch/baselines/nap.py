@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from autollmresearch.baselines.metabo import prior_of
 from autollmresearch.baselines.pooling import clip_losses
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.policy import Proposal, State
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +36,7 @@ class NAPPolicy:
     """
 
     def __post_init__(self) -> None:
-        if find_spec("torch") is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra("torch", "bench", "the method nap")
+        need("torch", "bench", "the method nap")
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from autollmresearch.baselines.copy import best_cheap
 from autollmresearch.policy import Proposal, State, nearest_untried
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -46,9 +45,8 @@ class OptunaPolicy:
     warm: int = 0
 
     def __post_init__(self) -> None:
-        package = NEEDS.get(self.sampler)
-        if package is not None and find_spec(package) is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra(package, "bench", f"the method {self.sampler}")
+        if self.sampler in NEEDS:
+            need(NEEDS[self.sampler], "bench", f"the method {self.sampler}")
 
     @property
     def target_only(self) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from autollmresearch.baselines.cheap_gps import standardised
 from autollmresearch.policy import Proposal, State, nearest_untried
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 from llmconfig_gym.space import Space
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ class SkoptPolicy:
     startup: int = 10
 
     def __post_init__(self) -> None:
-        if find_spec("skopt") is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra("scikit-optimize", "bench", f"the method skopt-{self.model}")
+        need("skopt", "bench", f"the method skopt-{self.model}", package="scikit-optimize")
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]

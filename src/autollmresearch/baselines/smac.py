@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +14,7 @@ import numpy as np
 
 from autollmresearch.baselines.random import RandomPolicy
 from autollmresearch.policy import Proposal, State, nearest_untried
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 from llmconfig_gym.parameter import Grid
 from llmconfig_gym.space import Config, Space
 
@@ -41,8 +40,7 @@ class SmacPolicy:
     target_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if find_spec("smac") is None:  # said before a benchmark starts, not in its middle
-            raise missing_extra("smac", "bench", "the method smac")
+        need("smac", "bench", "the method smac")
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
         return [self._one(state) for state in states]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmconfig_gym.suite import Suite
 
 WHOLE = "whole agent"
-REFERENCES = ("copy", "analyst")
+BESIDE = ("copy", "analyst")
 """What every table shows beside the agents."""
 
 NOTES = (

@@ -109,6 +109,11 @@ def run_benchmark(
     return frame
 
 
+def holds_results(place: Path) -> bool:
+    """Whether a benchmark was run here, to its end or not."""
+    return (place / "results.parquet").is_file() or (place / "cells").is_dir()
+
+
 def read_results(out: Path) -> pd.DataFrame:
     """The rows of a finished benchmark.
 

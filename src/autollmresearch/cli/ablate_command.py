@@ -60,7 +60,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from autollmresearch.benchmark import ablation
-    from autollmresearch.benchmark.ablation import REFERENCES, WHOLE, Row, sections
+    from autollmresearch.benchmark.ablation import BESIDE, WHOLE, Row, sections
     from autollmresearch.benchmark.runner import run_benchmark
     from autollmresearch.errors import InvalidSettings
     from autollmresearch.training.ablate import check_run, rl_only, train_without, untrained, without
@@ -75,8 +75,8 @@ def run_ablate(args: argparse.Namespace) -> int:
     check_run(recipe, run)
     until = "" if args.task_until == "reinforce" else f", until {args.task_until}"
     whole = Row(WHOLE, f"agent:{run / 'reinforce' / CHECKPOINT}")
-    references = [Row(name, name) for name in REFERENCES]
-    settings, workers = read_targets(args, (whole.method, *REFERENCES)), read_processes(args)
+    references = [Row(name, name) for name in BESIDE]
+    settings, workers = read_targets(args, (whole.method, *BESIDE)), read_processes(args)
     tasks = ablation.target_tasks(settings, settings.resolve()[1]) if args.only != "parts" else {}
     # What cannot be done is said before hours of training, not after.
     changed = {task: without(recipe, task, args.task_epochs) for task in tasks}
@@ -85,7 +85,7 @@ def run_ablate(args: argparse.Namespace) -> int:
         chosen = replace(settings, methods=tuple(methods), suites=suites)
         return run_benchmark(chosen, out / "benchmark" / name, workers=workers, progress=progress)
 
-    known = measure("references", [whole.method, *REFERENCES])
+    known = measure("references", [whole.method, *BESIDE])
     parts: list[Section] = []
     groups: list[Section] = []
     left_out: list[Section] = []

@@ -87,12 +87,13 @@ def page_data(names: list[str], storage: str | None) -> dict[str, Any]:
 
 def is_benchmark(name: str, storage: str | None) -> bool:
     """Whether this is the directory of a benchmark, finished or not, and no study."""
+    from autollmresearch.benchmark.runner import holds_results
     from autollmresearch.live.settings import SETTINGS
 
     path = Path(name)
     if storage is not None or not path.is_dir():
         return False
-    return (path / "results.parquet").is_file() or (path / "cells").is_dir() or not (path / SETTINGS).is_file()
+    return holds_results(path) or not (path / SETTINGS).is_file()
 
 
 def _benchmarks(places: list[Path]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ a scrambled Sobol design over the space (Sobol 1967; Owen 1998). The same argume
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import product
 from math import ceil, log, log2, prod
 from typing import Any
@@ -88,8 +89,9 @@ def _options(p: Parameter) -> tuple[Value, ...]:
     return ()
 
 
+@lru_cache(maxsize=4)  # a study asks for the same before each of its trials
 def _design(space: Space, size: int, seed: int) -> dict[str, NDArray[Any]]:
-    """At most `size` distinct configurations as columns."""
+    """At most `size` distinct configurations as columns; not to be written to."""
     from scipy.stats import qmc
 
     widths = [p.width if isinstance(p, Simplex) else 1 for p in space.parameters]

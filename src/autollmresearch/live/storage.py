@@ -97,23 +97,33 @@ def alone(url: str) -> Iterator[None]:
     Optuna looks whether a trial is finished and then writes. Where the database locks rows, that is one step; in SQLite
     two processes can both look first. The lock is on the file's directory, and the kernel's: it goes with its process.
     """
-    from sqlalchemy.engine import make_url
-
-    address = make_url(url)
+    file = sqlite_file(url)
     try:
         import fcntl
     except ImportError:  # Windows: not guarded
+        file = None
+    if file is None:
         yield
         return
-    if address.get_backend_name() != "sqlite" or not address.database or address.database == ":memory:":
-        yield
-        return
-    descriptor = os.open(Path(address.database).absolute().parent, os.O_RDONLY)
+    descriptor = os.open(file.absolute().parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite storage; None for another kind, one in memory, and what is no URL."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+    named = address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:")
+    return Path(str(address.database)) if named else None
 
 
 def _check_sqlite(url: str, arguments: dict[str, Any]) -> None:

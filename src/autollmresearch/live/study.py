@@ -15,12 +15,11 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.live.spec import Spec, by_cost, runs_from_list, runs_to_list
-from autollmresearch.live.storage import alone, open_storage, storage_problems, without_password
+from autollmresearch.live.storage import alone, open_storage, sqlite_file, storage_problems, without_password
 from autollmresearch.live.trial import (
     CONFIG,
     DETAILS,
@@ -36,6 +35,7 @@ from llmconfig_gym.space import Config, plain_config
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
 
     from autollmresearch.evidence.records import CheapRuns
     from autollmresearch.policy import Proposal
@@ -83,8 +83,11 @@ class LiveStudy:
 
     def trials(self) -> list[LiveTrial]:
         """All trials in order."""
+        return [live_trial(t) for t in self._trials()]
+
+    def _trials(self) -> list[FrozenTrial]:
         with storage_problems(self.url):
-            return [live_trial(t) for t in self._study.get_trials(deepcopy=False) if not t.user_attrs.get(WITHDRAWN)]
+            return [t for t in self._study.get_trials(deepcopy=False) if not t.user_attrs.get(WITHDRAWN)]
 
     def add(self, proposal: Proposal, config: Config, known: Sequence[LiveTrial]) -> LiveTrial | None:
         """Open a trial with a proposed configuration, unless another process opened one meanwhile.
@@ -159,11 +162,11 @@ class LiveStudy:
         import optuna
 
         with storage_problems(self.url), alone(self.url):
-            trial = self.trial(number)
+            frozen = self._frozen(number)
+            trial = live_trial(frozen)
             if trial.status != "open":
                 had = f"has its value already ({trial.value})" if trial.status == "complete" else "was told as failed"
                 raise StudyProblem(f"trial {number} of {self.name} {had}; nothing was changed")
-            frozen = next(t for t in self._study.get_trials(deepcopy=False) if t.number == number)
             for key, content in attrs.items():
                 if content or key in frozen.user_attrs:  # of a call that was cut off
                     self._study._storage.set_trial_user_attr(frozen._trial_id, key, content)
@@ -176,11 +179,15 @@ class LiveStudy:
 
     def trial(self, number: int) -> LiveTrial:
         """One trial. Raises `StudyProblem` if there is none of this number."""
-        trials = self.trials()
+        return live_trial(self._frozen(number))
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        trials = self._trials()
         for trial in trials:
             if trial.number == number:
                 return trial
-        known = ", ".join(f"{t.number} ({t.status})" for t in trials) or "none yet; ask for one with: suggest"
+        said = (f"{t.number} ({live_trial(t).status})" for t in trials)
+        known = ", ".join(said) or "none yet; ask for one with: suggest"
         raise StudyProblem(f"study {self.name} has no trial {number}; it has {known}")
 
     def change_budget(self, budget: int) -> None:
@@ -271,8 +278,8 @@ def load_study(name: str, url: str) -> LiveStudy:
 
 def _exists(url: str) -> bool:
     """Whether a SQLite file is there already: looking for a study must not make one."""
-    path = url.removeprefix("sqlite:///")
-    return path == url or Path(path).exists()
+    file = sqlite_file(url)
+    return file is None or file.exists()
 
 
 def _of(study: Study, url: str, storage: RDBStorage) -> LiveStudy:

@@ -24,7 +24,6 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 from time import time
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -32,7 +31,7 @@ from urllib.parse import urlsplit
 from autollmresearch.dialogue import Messages, Style, conversation, reasoning
 from autollmresearch.errors import EndpointProblem
 from autollmresearch.policy import Proposal, State, Usage
-from llmconfig_gym.errors import missing_extra
+from llmconfig_gym.errors import need
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -96,8 +95,7 @@ class EndpointPolicy:
     send_seed: bool = True
 
     def __post_init__(self) -> None:
-        if find_spec("openai") is None:
-            raise missing_extra("openai", "endpoint", "a language model behind a server")
+        need("openai", "endpoint", "a language model behind a server")
 
     @property
     def url(self) -> str:

@@ -159,7 +159,7 @@ def test_hyperparameters_are_fitted_as_the_runs_grow_by_half(line: Line, monkeyp
 
 
 def test_without_botorch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.active.multifidelity.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"the method mf-kg .*pip install 'autollmresearch\[bench\]'"):
         make_active("mf-kg")
     assert isinstance(make_active("sha"), object)

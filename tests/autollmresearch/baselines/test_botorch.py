@@ -92,6 +92,6 @@ def test_trials_that_diverged_or_are_all_equal_do_not_stop_it_and_it_is_silent(
 
 
 def test_a_missing_package_is_said_before_a_benchmark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.botorch.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"the method botorch-logei needs the package 'botorch'.*\[bench\]"):
         make_policy("botorch-logei")

@@ -67,6 +67,6 @@ def test_goodness_is_one_at_the_best_and_zero_at_the_worst() -> None:
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.fsbo.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'autollmresearch\[bench\]'"):
         make_policy("fsbo")

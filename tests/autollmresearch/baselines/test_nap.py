@@ -69,7 +69,7 @@ def test_it_needs_no_trial(parts: Parts) -> None:
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.nap.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'autollmresearch\[bench\]'"):
         make_policy("nap")
 

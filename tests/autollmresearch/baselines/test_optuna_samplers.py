@@ -198,7 +198,7 @@ def test_with_nothing_cheaper_known_nothing_is_enqueued(
 def test_a_missing_package_is_said_before_a_benchmark_starts(
     monkeypatch: pytest.MonkeyPatch, sampler: str, package: str
 ) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.optuna_samplers.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=f"the method {sampler} needs the package '{package}'.*\\[bench\\]"):
         make_policy(sampler)
     make_policy("tpe")

@@ -109,6 +109,6 @@ def test_it_is_silent(
 
 
 def test_a_missing_package_is_said_before_a_benchmark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.scikit_optimize.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"the method skopt-gp needs the package 'scikit-optimize'.*\[bench\]"):
         make_policy("skopt-gp")

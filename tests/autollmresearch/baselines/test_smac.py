@@ -115,6 +115,6 @@ def test_proposals_are_the_same_in_every_process(small_path: Path) -> None:
 
 
 def test_a_missing_package_is_said_before_a_benchmark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autollmresearch.baselines.smac.find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"the method smac needs the package 'smac'.*\[bench\]"):
         make_policy("smac")

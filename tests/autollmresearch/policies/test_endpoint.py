@@ -442,6 +442,6 @@ def test_openai_itself_is_asked_by_the_new_name_of_the_limit() -> None:
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "find_spec", lambda name: None)
+    monkeypatch.setattr("llmconfig_gym.errors.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'autollmresearch\[endpoint\]'"):
         EndpointPolicy("m")
