@@ -10,7 +10,7 @@ from autollmresearch.live.outcome import judge
 from autollmresearch.live.settings import MetricSource, RunSettings, read_saved
 from autollmresearch.live.trial import LiveTrial
 from fuzz.scratch import put, scratch
-from llmconfig_gym import process
+from llmconfig_gym import keeper, process
 from llmconfig_gym.experiment import Fidelity, Metric
 from llmconfig_gym.parameter import Real
 from llmconfig_gym.space import Space
@@ -64,7 +64,7 @@ def seeds() -> list[bytes]:
 
 
 def read(data: bytes) -> None:
-    here, names = scratch() / "trial", ("log.txt", "report.json", "metrics.json", process.ENDED, process.JOB)
+    here, names = scratch() / "trial", ("log.txt", "report.json", "metrics.json", keeper.ENDED, process.JOB)
     at = len(data) % 7
     if at == 5:
         put("trial/config.json", data)

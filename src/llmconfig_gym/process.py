@@ -6,7 +6,7 @@ survives a `kill -9` of the program that launched it, and its exit code is not l
 both keeper and command are gone the job's `lock` is held (the lock is the kernel's, and ends with them, however they
 end): that, never a process id, is how others know whether a job is alive.
 
-The keeper imports nothing but the standard library and starts in a few hundredths of a second.
+The keeper itself is `llmconfig_gym.keeper`.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import NoneType
-from typing import IO, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from llmconfig_gym.files import write_text
+from llmconfig_gym.keeper import ENDED, LOG, end_group
 
-JOB, LOG, LOCK, ENDED = "job.json", "log.txt", ".lock", "ended.json"
+JOB, LOCK = "job.json", ".lock"
+
+HERE = Path(__file__).resolve().parent
 
 NUMBER = (int, float, NoneType)
 T = TypeVar("T")
 
-GRACE = 5.0
-"""Seconds between asking a command to end (SIGTERM) and ending it (SIGKILL)."""
-
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from llmconfig_gym.process import _keep; _keep(*sys.argv[2:])"
+_START = "import sys; sys.path.append(sys.argv[1]); import keeper; keeper.main(*sys.argv[2:])"
+"""Without the package, whose `__init__` imports typing."""
 
 
 @dataclass(frozen=True)
@@ -75,67 +75,6 @@ class Ended:
     message: str = ""
 
 
-def run_command(
-    argv: Sequence[str],
-    output: IO[bytes],
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    timeout: float | None = None,
-    keep_open: Sequence[int] = (),
-    started: Callable[[int], None] | None = None,
-    stop: Callable[[], int] = lambda: 0,
-) -> Ended:
-    """Run a command in a process group of its own until it ends; what is left of the group ends with it.
-
-    Args:
-        output: where its standard output and error go.
-        env: what is added to the environment.
-        keep_open: file descriptors that the command inherits.
-        started: is told the id of the process group.
-        stop: how often somebody has asked it to end: once sends SIGTERM (and SIGKILL after GRACE), twice SIGKILL.
-    """
-    start = time.monotonic()
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            pass_fds=keep_open,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as problem:  # ValueError: a zero byte in an argument
-        reason = problem.strerror if isinstance(problem, OSError) else None
-        return Ended("absent", None, 0.0, f"{argv[0]} cannot be run: {reason or problem}")
-    how: Literal["exited", "timeout", "stopped"] = "exited"
-    asked: float | None = None
-    try:
-        if started is not None:
-            started(process.pid)
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.05 if time.monotonic() - start < 10 else 0.5)
-                break
-            now = time.monotonic()
-            if asked is None and (stop() or (timeout is not None and now - start > timeout)):
-                how, asked = "stopped" if stop() else "timeout", now
-                _signal(process.pid, signal.SIGTERM)
-            elif asked is not None and (now - asked >= GRACE or stop() > 1):
-                _signal(process.pid, signal.SIGKILL)
-    finally:
-        _signal(process.pid, signal.SIGKILL)
-        process.wait()
-    return Ended(how, process.returncode, time.monotonic() - start)
-
-
-def _signal(group: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left in it (macOS: only a zombie)
-        os.killpg(group, number)
-
-
 def launch(directory: Path, job: Job) -> None:
     """Start a job in its directory and return at once. `directory` must exist and hold no job that is alive.
 
@@ -154,17 +93,16 @@ def launch(directory: Path, job: Job) -> None:
         kept = {k: v for k, v in asdict(job).items() if k != "env"}
         write_text(directory / JOB, json.dumps(kept, indent=1) + "\n")
         lock.truncate(0)
-        root = str(Path(__file__).resolve().parents[1])
-        with tempfile.TemporaryFile() as env:  # it has no name: nobody else can read what it holds
-            env.write(json.dumps(dict(job.env)).encode())
-            env.seek(0)
+        with tempfile.TemporaryFile() as given:  # it has no name: nobody else can read what it holds
+            given.write(json.dumps([job.argv, dict(job.env), job.timeout]).encode())
+            given.seek(0)
             keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _START, root, str(lock.fileno()), str(env.fileno())],
+                [sys.executable, "-I", "-S", "-c", _START, str(HERE), str(lock.fileno()), str(given.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=directory,
-                pass_fds=(lock.fileno(), env.fileno()),
+                pass_fds=(lock.fileno(), given.fileno()),
                 start_new_session=True,
             )
     _keepers.append(keeper)
@@ -235,7 +173,7 @@ def stop(directory: Path) -> bool:
     if not ids or not alive(directory):  # if it is alive, the ids are not those of strangers
         return False
     if is_orphan(directory):
-        _signal(ids[1], signal.SIGKILL)
+        end_group(ids[1], signal.SIGKILL)
         return True
     with suppress(ProcessLookupError):
         os.kill(ids[0], signal.SIGTERM)
@@ -262,45 +200,3 @@ def _ids(directory: Path) -> list[int]:
         return [int(word) for word in (directory / LOCK).read_text().split()]
     except (OSError, ValueError):
         return []
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], int]]:
-    """How often this process was asked to end."""
-    count = 0
-
-    def note(*_: object) -> None:
-        nonlocal count
-        count += 1
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, note)
-    yield lambda: count
-
-
-def _keep(descriptor: str, environment: str) -> None:
-    """The keeper: runs the job of the current directory. It holds the job's lock through an inherited descriptor, and
-    reads what is added to the environment from another."""
-    lock = int(descriptor)
-    with os.fdopen(int(environment), encoding="utf-8") as file:
-        env = json.load(file)
-    here = Path.cwd()
-    job = last_job(here)
-    assert job is not None
-    with _asked_to_stop() as asked, (here / LOG).open("wb") as log:
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-
-        def started(group: int) -> None:
-            os.pwrite(lock, f"{os.getpid()} {group}\n".encode(), 0)
-
-        result = run_command(
-            job.argv,
-            log,
-            env=env,
-            cwd=here,
-            timeout=job.timeout,
-            keep_open=(lock,),
-            started=started,
-            stop=asked,
-        )
-    write_text(here / ENDED, json.dumps(asdict(result)) + "\n")

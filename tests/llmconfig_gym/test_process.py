@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from llmconfig_gym import process
+from llmconfig_gym.keeper import ENDED, LOG
 from llmconfig_gym.process import (
-    ENDED,
     LOCK,
-    LOG,
     Ended,
     Job,
     alive,
@@ -160,6 +160,14 @@ def test_a_program_that_cannot_be_started(tmp_path: Path, argv: tuple[str, ...],
     found = finished(tmp_path)
     assert (found.how, found.code) == ("absent", None)
     assert message in found.message
+
+
+def test_keepers_that_have_ended_are_forgotten(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        launch(tmp_path / name, python("pass"))
+        finished(tmp_path / name)
+    until(lambda: not alive(tmp_path / "a") and not process._keepers)
 
 
 def test_the_end_is_written_whole(tmp_path: Path) -> None:

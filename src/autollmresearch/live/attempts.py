@@ -20,7 +20,7 @@ from autollmresearch.live.spec import Spec
 from autollmresearch.live.study import LiveStudy
 from autollmresearch.live.trial import LiveTrial, sentences
 from autollmresearch.secrets import without_secrets
-from llmconfig_gym import process
+from llmconfig_gym import keeper, process
 from llmconfig_gym.files import write_text
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.space import Config
@@ -76,7 +76,7 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
     outcome = judge(settings, directory, ended)
     if outcome.value is None:
         study.fail(trial.number, outcome.failure, outcome.details)
-        progress.line(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / process.LOG})")
+        progress.line(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / keeper.LOG})")
         return
     study.tell(trial.number, outcome.value, outcome.details)
     best = best_trial(spec, study.trials())
@@ -91,7 +91,7 @@ def _ended(
     while True:
         ended, job = process.ended(directory), process.last_job(directory)
         if ended is not None and ended.how == "absent":
-            (directory / process.ENDED).unlink()
+            (directory / keeper.ENDED).unlink()
             (directory / process.JOB).unlink()
             raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
         if ended is not None and ended.how != "stopped":
@@ -165,7 +165,7 @@ def _wait(settings: RunSettings, directory: Path, timeout: float | None, progres
         late = timeout is not None and time.time() - begun > timeout
         if late and process.is_orphan(directory):  # nobody else is left to end it
             process.stop(directory)
-        said = without_secrets(_last_line(directory / process.LOG), settings.env)
+        said = without_secrets(_last_line(directory / keeper.LOG), settings.env)
         progress.tick(f"{title} {_time(time.time() - begun)}  {said}")
         time.sleep(pause)
         pause = min(1.2 * pause, 0.5)

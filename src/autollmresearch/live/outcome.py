@@ -14,7 +14,8 @@ from typing import Any
 
 from autollmresearch.live.settings import RunSettings
 from autollmresearch.secrets import without_secrets
-from llmconfig_gym.process import LOG, Ended
+from llmconfig_gym.keeper import LOG
+from llmconfig_gym.process import Ended
 from llmconfig_gym.template import read_number
 
 REPORT = "report.json"

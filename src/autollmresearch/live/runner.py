@@ -224,17 +224,15 @@ def _run_stage(settings: RunSettings, stage: Stage, progress: Progress) -> None:
     study = stage.study
     while True:
         trials = study.trials()
-        waiting = [t for t in trials if t.status == "open"]
-        if waiting:
-            finish(settings, study, stage.label, waiting[0], progress)
-        elif len(trials) >= study.spec.budget or (stage.design is not None and len(trials) >= len(stage.design)):
-            return
-        elif stage.design is not None:
-            config = stage.design[len(trials)]
-            study.add(Proposal(config), config, trials)
-        else:
-            proposal, chosen = propose(study.spec, trials)
-            study.add(proposal, chosen, trials)
+        trial = next((t for t in trials if t.status == "open"), None)
+        if trial is None:
+            if len(trials) >= study.spec.budget or (stage.design is not None and len(trials) >= len(stage.design)):
+                return
+            config = None if stage.design is None else stage.design[len(trials)]
+            proposal, chosen = propose(study.spec, trials) if config is None else (Proposal(config), config)
+            trial = study.add(proposal, chosen, trials)
+        if trial is not None:
+            finish(settings, study, stage.label, trial, progress)
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from llmconfig_gym.collect.table import tabulate
 from llmconfig_gym.errors import CollectError, InvalidCommand
 from llmconfig_gym.experiment import Experiment, Fidelity, Level
 from llmconfig_gym.importing.levels import experiment_ids
+from llmconfig_gym.keeper import run_command
 from llmconfig_gym.parameter import Categorical, Grid
 from llmconfig_gym.pool import Pool
-from llmconfig_gym.process import run_command
 from llmconfig_gym.suite import Card, Suite
 from llmconfig_gym.template import Template, read_number
 
@@ -107,18 +107,18 @@ class CommandRunner:
         with log.open("wb") as file:
             file.write((shlex.join(argv) + "\n").encode())
             file.flush()
-            end = run_command(argv, file, timeout=self.timeout)
-            if end.how == "absent":
-                raise CollectError(end.message)
-            if end.how == "timeout":
+            how, code, seconds, message = run_command(argv, file, timeout=self.timeout)
+            if how == "absent":
+                raise CollectError(message)
+            if how == "timeout":
                 file.write(f"\nended after {self.timeout} s\n".encode())
         _, _, output = log.read_text(encoding="utf-8", errors="replace").partition("\n")
-        value = read_number(output, self.sweep.metric.name) if (end.how, end.code) == ("exited", 0) else None
+        value = read_number(output, self.sweep.metric.name) if (how, code) == ("exited", 0) else None
         details = {name: finite(read_number(output, name)) for name in self.sweep.metric.details}
         status: Literal["ok", "diverged", "failed"] = "failed"
         if value is not None:
             status = "ok" if math.isfinite(value) else "diverged"
-        return [Measurement(finite(value), status, details, end.seconds, "command")]
+        return [Measurement(finite(value), status, details, seconds, "command")]
 
     def suite(self, name: str, rows: Sequence[Row]) -> Suite:
         """One experiment per fidelity. Raises CollectError if all runs of one failed."""

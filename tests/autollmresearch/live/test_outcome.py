@@ -11,8 +11,9 @@ import pytest
 from autollmresearch.live.outcome import REPORT, judge
 from autollmresearch.live.settings import MetricSource, RunSettings
 from llmconfig_gym.experiment import Fidelity, Metric
+from llmconfig_gym.keeper import LOG
 from llmconfig_gym.parameter import Real
-from llmconfig_gym.process import LOG, Ended
+from llmconfig_gym.process import Ended
 from llmconfig_gym.space import Space
 
 SETTINGS = RunSettings(
