@@ -25,7 +25,7 @@ from autollmresearch.benchmark.runner import read_results, run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import method_order, summarize
-from autollmresearch.benchmark.tables import digits, overall
+from autollmresearch.benchmark.tables import digits, overall, share
 from llmconfig_gym.files import whole_file
 
 KEPT = Path(__file__).parent / "kept.parquet"
@@ -85,19 +85,25 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
     frame = frame.astype(WORDS)
     several = frame.groupby("suite")["task"].transform("nunique") > 1
     frame = frame.assign(group=frame["suite"].where(~several, frame["suite"] + ", " + frame["task"]))
-    groups = list(dict.fromkeys(frame["group"]))
+    groups, suites = list(dict.fromkeys(frame["group"])), list(dict.fromkeys(frame["suite"]))
     for protocol, part in frame.groupby("protocol"):
         methods = method_order(list(part["method"].unique()))
+        part = pd.concat([part, part[part["group"] != part["suite"]].assign(group=lambda p: p["suite"] + ", all")])
         regret = part.pivot_table(index=["method", "group"], columns="trial", values="simple_regret").map(digits)
+        noise = part.pivot_table(index=["method", "group"], columns="trial", values="within_noise").map(share)
         last = part[part["trial"] == part["trial"].max()]
         total = last.pivot_table(index=["method", "group"], values="cumulative_regret")["cumulative_regret"].map(digits)
-        here = [g for g in groups if g in {*part["group"]}]
+        here = [g for g in (*groups, *(f"{s}, all" for s in suites)) if g in {*part["group"]}]
         active = isinstance(parse_protocol(protocol), Active)
         unit = f"of {part['trial'].max()} parts of B" if active else "trials"
         for title, cells in (
             (
                 f"mean simple regret after {' / '.join(map(str, SHOWN))} {unit}",
                 regret[list(SHOWN)].agg("/".join, axis=1),
+            ),
+            (
+                f"within one run's standard deviation of the best after {' / '.join(map(str, SHOWN))} {unit}",
+                noise[list(SHOWN)].agg(" / ".join, axis=1),
             ),
             (f"mean cumulative regret over {part['trial'].max()} {'parts of B' if active else 'trials'}", total),
         ):
@@ -109,7 +115,8 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
         table = overall(standing)
         yield f"## {table.title}\n\nCritical difference of ranks {standing.critical:.2f}.\n\n{table.markdown()}"
     passive = [s for s in found if not isinstance(parse_protocol(s.protocol), Active)]
-    by_protocol = pd.DataFrame({s.protocol: {p.method: digits(p.regret) for p in s.places} for s in passive}).dropna()
+    by_protocol = pd.DataFrame({s.protocol: {p.method: digits(p.regret) for p in s.places} for s in passive})
+    by_protocol = by_protocol.fillna("not run")
     order = sorted(by_protocol.columns, key=lambda name: (name == "full", int(name.partition(":")[2] or 0)))
     by_protocol = by_protocol.reindex(index=method_order(list(by_protocol.index)), columns=order)
     by_protocol.index = pd.Index([f"`{method}`" for method in by_protocol.index], name="method")
@@ -134,7 +141,7 @@ def check(frame: pd.DataFrame, suite: str) -> int:
     kept = frame[frame["suite"] == suite].astype(WORDS)
     parts = [(part, str(protocol)) for protocol, part in kept.groupby("protocol") if _seeds(part)]
     table = pd.concat([_again(part, suite, protocol) for part, protocol in parts])
-    moved = table[(table["kept"] - table["now"]).abs() > table["allowed"]]
+    moved = table[~((table["kept"] - table["now"]).abs() <= table["allowed"])]  # what was lost has moved, too
     same = int((table["kept"] - table["now"]).abs().lt(1e-6).sum())
     print(f"{suite}: {len(table)} means, {same} the same, {len(moved)} moved")
     if len(moved):
@@ -155,7 +162,7 @@ def _again(kept: pd.DataFrame, suite: str, protocol: str) -> pd.DataFrame:
         "now": _mean(rows[rows["trial"] == budget], budget),
         "allowed": _mean(last, budget, "seed").groupby(KEY).std().fillna(0.0).clip(lower=LEAST),
     }
-    return pd.DataFrame(table).dropna()
+    return pd.DataFrame(table).loc[lambda t: t["kept"].notna() | t["now"].notna()]  # not applicable, then and now
 
 
 def _seeds(kept: pd.DataFrame) -> int:

@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ esac
 REASONS = {3: "exit code 1", 11: "exit code 1", 5: "timeout", 7: "diverged", 13: "it printed no", 17: "out of memory"}
 """What a trial's failure begins with, by its number modulo 20; the others are complete."""
 
+HELD = 0.95
+"""Of the rate, how much has to be reached."""
+
+GROWTH = 10.0
+"""MB by which a worker's memory may differ in the end: what is freed is not always given back."""
+
 DONE: Any = None
 """How many trials all workers have begun."""
 
@@ -62,7 +69,7 @@ class Report:
 
 
 def main() -> int:
-    """Run the soak; 1 if anything was lost."""
+    """Run the soak; 1 if anything was lost, the load was not held, or memory grew."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=20, help="trials per second, of all workers together")
@@ -71,15 +78,17 @@ def main() -> int:
     args = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
-    with tempfile.TemporaryDirectory() as out, context.Pool(args.workers, _share, (done,)) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="soak-") as out,
+        ProcessPoolExecutor(args.workers, context, _share, (done,)) as pool,
+        tqdm(total=round(60 * args.minutes * args.rate), unit=" trials", mininterval=1, disable=None) as bar,
+    ):
         share = args.storage, args.minutes * 60, args.rate / args.workers
-        jobs = [(Path(out) / str(k), *share) for k in range(args.workers)]
-        running = pool.starmap_async(work, jobs, chunksize=1)
-        with tqdm(total=round(60 * args.minutes * args.rate), unit=" trials", mininterval=1, disable=None) as bar:
-            while not running.ready():
-                running.wait(1)
-                bar.update(done.value - bar.n)
-        reports = running.get()
+        running = [pool.submit(work, Path(out) / str(k), *share) for k in range(args.workers)]
+        while any(not r.done() for r in running) and not any(_failed(r) for r in running):
+            wait(running, timeout=1, return_when=FIRST_EXCEPTION)
+            bar.update(done.value - bar.n)
+        reports = [r.result() for r in running]
     trials, missing, repeated, misjudged = (
         sum(getattr(r, name) for r in reports) for name in ("trials", "missing", "repeated", "misjudged")
     )
@@ -89,7 +98,15 @@ def main() -> int:
     print(f"missing {missing}, run more than once {repeated}, misjudged {misjudged}")
     first, last = (sum(getattr(r, name) for r in reports) / len(reports) for name in ("first", "last"))
     print(f"memory of a worker: {first:.0f} MB after a tenth of the time, {last:.0f} MB at the end")
-    return int(missing + repeated + misjudged > 0)
+    held, level = per_second >= HELD * args.rate, last - first <= GROWTH
+    print(
+        "; ".join(words for words, wrong in (("the load was not held", not held), ("memory grew", not level)) if wrong)
+    )
+    return int(missing + repeated + misjudged > 0 or not held or not level)
+
+
+def _failed(running: Future[Report]) -> bool:
+    return running.done() and running.exception() is not None
 
 
 def _share(done: Any) -> None:
@@ -109,7 +126,7 @@ def work(place: Path, storage: str | None, seconds: float, rate: float) -> Repor
         number = counts["trials"] // TRIALS
         directory = place / f"study{number}"
         settings = {
-            "name": f"soak-{place.name}-{number}",
+            "name": f"soak-{place.parent.name}-{place.name}-{number}",
             "command": ["sh", "{here}/trial.sh", "{lr}", "{trial}"],
             "timeout": 1,
             "metric": {"name": "loss", "direction": "minimize"},
@@ -128,7 +145,8 @@ def work(place: Path, storage: str | None, seconds: float, rate: float) -> Repor
         for trial in trials:
             verdict, calls = trial.failure or "complete", directory / f"trials/target-{trial.number:04d}/calls.txt"
             counts["misjudged"] += not verdict.startswith(REASONS.get(trial.number % 20, "complete"))
-            counts["repeated"] += len(calls.read_text().split()) != 1
+            counts["misjudged"] += trial.value is not None and trial.value != trial.config["lr"]
+            counts["repeated"] += not calls.exists() or len(calls.read_text().split()) != 1
         shutil.rmtree(directory)
         if time.monotonic() < begun + seconds / 10 or not memory:
             memory = resident()

@@ -14,8 +14,6 @@ class Neighbour:
         return [Proposal(self.choose(state), "nearest to the best run so far") for state in states]
 
     def choose(self, state):
-        problem, (rows, losses) = state.problem, state.told()
-        known = [(runs.losses.min(), runs.encoded_in(problem.space)[runs.losses.argmin()]) for runs in problem.cheaper]
-        known += [(loss, problem.pool.encoded[row]) for row, loss in zip(rows, losses, strict=True)]
-        point = min(known, key=lambda k: k[0])[1] if known else problem.pool.encoded[0]
-        return nearest_untried(state, point)
+        cheap = [(r.losses.min(), r.encoded_in(state.problem.space)[r.losses.argmin()]) for r in state.problem.cheaper]
+        told = [(loss, state.problem.pool.encoded[row]) for row, loss in zip(*state.told(), strict=True)]
+        return nearest_untried(state, min(cheap + told, key=lambda run: run[0])[1])

@@ -9,7 +9,7 @@ Optimisers of the literature in which a language model answers say which after t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from hashlib import sha256
@@ -49,6 +49,7 @@ from autollmresearch.policies.analyst import AnalystPolicy
 from autollmresearch.policies.named import MINI, MODELS, make_model
 from autollmresearch.policies.own import FORM, OWN, identity_of_own, make_own
 from autollmresearch.policy import Policy
+from llmconfig_gym.errors import MissingExtra
 
 METHODS: Mapping[str, Callable[..., Policy]] = {
     "random": RandomPolicy,
@@ -160,6 +161,19 @@ def make_policy(name: str) -> Policy:
         raise UnknownMethod(f"no method is called {base!r}; {advice}known: {known}")
     factory = METHODS[base]
     return factory(**_options(name, rest, factory))
+
+
+def installed(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of these methods that what is installed here can run, and a sentence for each other."""
+    able, notes = [], []
+    for name in names:
+        try:
+            make_policy(name)
+        except MissingExtra as missing:
+            notes.append(f"{name} is left out: {missing}")
+        else:
+            able.append(name)
+    return able, notes
 
 
 def make_active(name: str) -> ActivePolicy:

@@ -26,6 +26,10 @@ GRACE = 5.0
 """Seconds between asking a command to end (SIGTERM) and ending it (SIGKILL)."""
 
 
+PAUSE = 5.0
+"""Seconds before how a command ended is written again, where that failed."""
+
+
 def run_command(
     argv: Sequence[str],
     output: IO[bytes],
@@ -44,7 +48,7 @@ def run_command(
         timeout: seconds after which it is ended.
         keep_open: file descriptors that the command inherits.
         started: is told the id of the process group.
-        stop: how often somebody has asked it to end: once sends SIGTERM (and SIGKILL after GRACE), twice SIGKILL.
+        stop: how urgently somebody has asked it to end: 1 sends SIGTERM (and SIGKILL after GRACE), 2 SIGKILL.
 
     Returns:
         What `llmconfig_gym.process.Ended` holds: how, code, seconds and message.
@@ -99,9 +103,9 @@ def main(lock: str, given: str) -> None:
     """
     held, asked = int(lock), 0
 
-    def note(*_: object) -> None:
-        nonlocal asked
-        asked += 1
+    def note(number: int, _: object) -> None:
+        nonlocal asked  # by a batch system that signals every process, too: SIGTERM twice is no more than once
+        asked = max(asked, 2 if number == signal.SIGINT else 1)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, note)
@@ -118,9 +122,21 @@ def main(lock: str, given: str) -> None:
             started=lambda group: os.pwrite(held, f"{os.getpid()} {group}\n".encode(), 0),
             stop=lambda: asked,
         )
+    result = json.dumps({"how": how, "code": code, "seconds": seconds, "message": message}) + "\n"
+    while True:
+        try:
+            return _write(result)
+        except OSError:  # the disk is full: a long run is not lost for that; whoever waits sees the lock held
+            if asked:
+                raise
+            time.sleep(PAUSE)
+
+
+def _write(result: str) -> None:
+    """How the command ended, whole or not at all."""
     temporary = f".{ENDED}.{os.getpid()}"
     with open(temporary, "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump({"how": how, "code": code, "seconds": seconds, "message": message}, file)
+        file.write(result)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, ENDED)  # noqa: PTH105

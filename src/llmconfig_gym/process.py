@@ -3,7 +3,7 @@
 `launch` starts the keeper of a job in the job's directory; the keeper runs the command in a process group of its
 own, sends what it prints to a log, ends it after its timeout, and writes how it ended to `ended.json`. So a run
 survives a `kill -9` of the program that launched it, and its exit code is not lost. From the moment of `launch` until
-both keeper and command are gone the job's `lock` is held (the lock is the kernel's, and ends with them, however they
+both keeper and command are gone the job's `.lock` is held (the lock is the kernel's, and ends with them, however they
 end): that, never a process id, is how others know whether a job is alive.
 
 The keeper itself is `llmconfig_gym.keeper`.
@@ -76,7 +76,7 @@ class Ended:
 
 
 def launch(directory: Path, job: Job) -> None:
-    """Start a job in its directory and return at once. `directory` must exist and hold no job that is alive.
+    """Start a job in its directory, which must exist and in which no other command may run; return at once.
 
     Traces of an earlier attempt go; its log stays as `log.N.txt`.
     """
@@ -86,7 +86,7 @@ def launch(directory: Path, job: Job) -> None:
         (directory / LOCK).unlink()
     (directory / LOCK).touch()
     with (directory / LOCK).open("r+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the keeper inherits it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the keeper inherits it; only who looks can have it now, for a moment
         (directory / ENDED).unlink(missing_ok=True)
         if (directory / LOG).exists() and job.attempt > 1:
             (directory / LOG).replace(directory / f"log.{job.attempt - 1}.txt")
@@ -114,7 +114,7 @@ _keepers: list[subprocess.Popen[bytes]] = []
 
 @atexit.register
 def _reap() -> None:
-    """A keeper ends a moment after it has written how its command ended."""
+    """Waits for the keepers: each ends a moment after it has written how its command ended."""
     for keeper in _keepers:
         with suppress(subprocess.TimeoutExpired):
             keeper.wait(0.5)
@@ -127,7 +127,7 @@ def alive(directory: Path) -> bool:
     _keepers[:] = [keeper for keeper in _keepers if keeper.poll() is None]
     try:
         with (directory / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two who look do not take each other for the job
     except FileNotFoundError:
         return False
     except BlockingIOError:
@@ -161,8 +161,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def stop(directory: Path) -> bool:
-    """Ask the job of this directory to end; asked again, it ends at once. Returns without waiting.
+def stop(directory: Path, *, now: bool = False) -> bool:
+    """Ask the job of this directory to end, in GRACE seconds or `now`. Returns without waiting.
 
     A command whose keeper is gone is ended at once.
 
@@ -176,8 +176,13 @@ def stop(directory: Path) -> bool:
         end_group(ids[1], signal.SIGKILL)
         return True
     with suppress(ProcessLookupError):
-        os.kill(ids[0], signal.SIGTERM)
+        os.kill(ids[0], signal.SIGINT if now else signal.SIGTERM)
     return True
+
+
+def has_begun(directory: Path) -> bool:
+    """Whether the keeper of the job that was launched here last has begun its work."""
+    return bool(_ids(directory))
 
 
 def is_orphan(directory: Path) -> bool:

@@ -115,13 +115,16 @@ def test_a_job_that_is_stopped_says_so(tmp_path: Path) -> None:
     assert (found.how, found.code) == ("stopped", -signal.SIGTERM)
 
 
-def test_who_will_not_stop_is_killed_when_asked_twice(tmp_path: Path) -> None:
+def test_who_will_not_stop_is_killed_when_told_to_stop_now(tmp_path: Path) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); open('begun', 'w').close(); time.sleep(600)"
     launch(tmp_path, python(code))
     until((tmp_path / "begun").exists)
     stop(tmp_path)
     time.sleep(0.2)
-    stop(tmp_path)
+    stop(tmp_path)  # a batch system that asks everybody: not more urgent than once
+    time.sleep(0.2)
+    assert alive(tmp_path)
+    stop(tmp_path, now=True)
     assert finished(tmp_path) == Ended("stopped", -signal.SIGKILL, finished(tmp_path).seconds)
 
 

@@ -98,7 +98,7 @@ def overall(standing: Standing) -> Table:
         "average rank",
         "rank at b=1",
         "regret per trial",
-        "behind the best",
+        "behind the best" if standing.against == standing.places[0].method else f"behind {standing.against}",
         "won / tied / lost",
         "s / proposal",
     )
@@ -108,8 +108,8 @@ def overall(standing: Standing) -> Table:
             f"{p.rank:.2f}",
             f"{p.first:.2f}",
             digits(p.regret),
-            _gap(p.behind) if i else "best",
-            f"{p.won} / {p.tied} / {p.lost}" if i else "-",
+            _gap(p.behind) if p.method != standing.against else "-" if i else "best",
+            f"{p.won} / {p.tied} / {p.lost}" if p.method != standing.against else "-",
             f"{p.seconds:.3f}",
         )
         for i, p in enumerate(standing.places)

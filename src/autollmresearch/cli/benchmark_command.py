@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,9 +77,14 @@ def read_processes(args: argparse.Namespace) -> Workers:
 
 def run_benchmark_command(args: argparse.Namespace) -> int:
     from autollmresearch.benchmark.runner import run_benchmark
-    from autollmresearch.methods import ALL, DEFAULT, split_methods
+    from autollmresearch.methods import ALL, DEFAULT, installed, split_methods
 
-    named = [m for text in args.methods for m in split_methods(text)] if args.methods else DEFAULT
+    if args.methods:
+        named = [m for text in args.methods for m in split_methods(text)]
+    else:
+        named, notes = installed(DEFAULT)
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
     methods = tuple(m for name in named for m in (ALL if name == "all" else (name,)))
     settings, workers = read_targets(args, methods), read_processes(args)
     frame = run_benchmark(settings, args.out, workers=workers, progress=args.progress)

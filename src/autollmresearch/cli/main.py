@@ -1,5 +1,5 @@
 """The command line of the researcher: `autollmresearch suggest | tell | status | export | run | benchmark | report |
-view | play | train | ablate | show | doctor | completion`."""
+leaderboard | view | play | train | ablate | show | doctor | completion`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from autollmresearch.cli import (
     ablate_command,
     benchmark_command,
     doctor_command,
+    leaderboard_command,
     play_command,
     report_command,
     run_command,
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     run_command.register(commands)
     benchmark_command.register(commands)
     report_command.register(commands)
+    leaderboard_command.register(commands)
     view_command.register(commands)
     play_command.register(commands)
     train_command.register(commands)

@@ -88,7 +88,9 @@ def _ended(
     settings: RunSettings, spec: Spec, trial: LiveTrial, directory: Path, progress: Progress, title: str
 ) -> process.Ended | None:
     """How the trial's command ended, after as many attempts as that takes; None if it was cut off once too often."""
+    launched = False
     while True:
+        running = process.alive(directory)  # looked at first: what ends after this look is waited for, not repeated
         ended, job = process.ended(directory), process.last_job(directory)
         if ended is not None and ended.how == "absent":
             (directory / keeper.ENDED).unlink()
@@ -96,15 +98,23 @@ def _ended(
             raise StudyProblem(f"{ended.message}; mend the command, then run the same again: nothing is lost")
         if ended is not None and ended.how != "stopped":
             return ended
-        if ended is None and process.alive(directory):
+        if ended is None and running:
             _wait(settings, directory, settings.timeout if job is None else job.timeout, progress, title)
             continue
-        cuts = 0 if job is None else job.cuts + (ended is None)
+        begun = process.has_begun(directory)
+        if ended is None and launched and not begun:
+            raise StudyProblem(
+                f"the command of {directory} could not be watched: its keeper did not start (is the disk full, or was "
+                "this program moved?), or the command emptied that directory and may still run; mend it, then run the "
+                "same again: nothing is lost"
+            )
+        cuts = 0 if job is None else job.cuts + (ended is None and begun)
         if cuts > settings.retries:
             return None
         if cuts and ended is None:
             progress.line(f"{title} it was cut off; the same configuration is started again")
         _launch(settings, spec, trial, directory, 1 if job is None else job.attempt + 1, cuts)
+        launched = True
 
 
 def _check_owner(directory: Path, trial: LiveTrial) -> None:
@@ -172,14 +182,16 @@ def _wait(settings: RunSettings, directory: Path, timeout: float | None, progres
 
 
 def _stop(directory: Path) -> None:
-    """End the job of this directory and wait until it has ended; Ctrl-C once more ends it at once."""
-    asked = False
-    while _running(directory):
+    """End the job of this directory and wait until it has ended; Ctrl-C once more ends it at once, a third time leaves
+    it to itself."""
+    interrupts, asked = 0, -1
+    while interrupts < 2 and _running(directory):
         try:
-            asked = asked or process.stop(directory)
+            if asked < interrupts and process.stop(directory, now=interrupts > 0):
+                asked = interrupts
             time.sleep(0.05)
         except KeyboardInterrupt:
-            asked = False
+            interrupts += 1
 
 
 def _last_line(log: Path) -> str:

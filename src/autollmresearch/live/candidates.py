@@ -6,15 +6,16 @@ a scrambled Sobol design over the space (Sobol 1967; Owen 1998). The same argume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import product
 from math import ceil, log, log2, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.parameter import (
     WRITTEN,
     Categorical,
@@ -30,8 +31,14 @@ from llmconfig_gym.parameter import (
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import SMALLEST, Config, Space
 
+if TYPE_CHECKING:
+    from autollmresearch.evidence.records import CheapRuns
+
 SIZE = 2048
 """How many candidates a design has at most. A grid of up to as many combinations is taken whole."""
+
+BEST_OF_EACH = 5
+"""How many of the best configurations of each cheaper experiment are among the candidates."""
 
 ROUNDING = 1e-3
 """How far, in units of its range, a real number may move when it is written with fewer digits."""
@@ -80,6 +87,13 @@ def nearest_legal(space: Space, config: Config) -> dict[str, Value]:
     return result
 
 
+def best_of(runs: CheapRuns, space: Space) -> Iterator[dict[str, Value]]:
+    """The best configurations of cheaper runs, as configurations of `space`; what is none there is left out."""
+    for row in np.argsort(runs.losses, kind="stable")[:BEST_OF_EACH]:
+        with suppress(InvalidConfig):
+            yield nearest_legal(space, space.translate(runs.pool.config(int(row)), runs.space))
+
+
 def _options(p: Parameter) -> tuple[Value, ...]:
     """The finitely many values of a parameter that has few; empty for all others."""
     if isinstance(p, Grid | Categorical):
@@ -89,9 +103,8 @@ def _options(p: Parameter) -> tuple[Value, ...]:
     return ()
 
 
-@lru_cache(maxsize=4)  # a study asks for the same before each of its trials
 def _design(space: Space, size: int, seed: int) -> dict[str, NDArray[Any]]:
-    """At most `size` distinct configurations as columns; not to be written to."""
+    """At most `size` distinct configurations as columns."""
     from scipy.stats import qmc
 
     widths = [p.width if isinstance(p, Simplex) else 1 for p in space.parameters]

@@ -81,12 +81,10 @@ def save_trial_note(storage: BaseStorage, study_id: int, trial_id: int, body: st
     """Write a trial's note as `optuna_dashboard.save_note` does, which needs not be installed.
 
     A sampler is given no `Trial` object, which that function asks for; the format is the dashboard's own: system
-    attributes of the study, a version, and the text in parts.
+    attributes of the study, a version, and the text in parts. It is a trial's first note: what was noted before is not
+    asked for, since the attributes of a study are read all at once.
     """
     prefix = f"dashboard:{trial_id}:note_"
-    parts = [body[i : i + NOTE_PART] for i in range(0, len(body), NOTE_PART)]
-    before = storage.get_study_system_attrs(study_id)
-    storage.set_study_system_attr(study_id, f"{prefix}ver", int(before.get(f"{prefix}ver", 0)) + 1)
-    stale = sum(key.startswith(f"{prefix}str:") for key in before) - len(parts)
-    for i, part in enumerate([*parts, *[""] * max(stale, 0)]):
-        storage.set_study_system_attr(study_id, f"{prefix}str:{i}", part)
+    storage.set_study_system_attr(study_id, f"{prefix}ver", 1)
+    for i in range(0, len(body), NOTE_PART):
+        storage.set_study_system_attr(study_id, f"{prefix}str:{i // NOTE_PART}", body[i : i + NOTE_PART])

@@ -15,7 +15,7 @@ from typing import Any
 from autollmresearch.live.settings import RunSettings
 from autollmresearch.secrets import without_secrets
 from llmconfig_gym.keeper import LOG
-from llmconfig_gym.process import Ended
+from llmconfig_gym.process import Ended, last_job
 from llmconfig_gym.template import read_number
 
 REPORT = "report.json"
@@ -48,7 +48,9 @@ def judge(settings: RunSettings, directory: Path, ended: Ended) -> TrialOutcome:
 def _judge(settings: RunSettings, directory: Path, ended: Ended) -> TrialOutcome:
     output = _tail(directory / LOG)
     if ended.how == "timeout":
-        return TrialOutcome(None, failure=f"timeout: not over after {settings.timeout:g} s")
+        job = last_job(directory)  # began with a timeout that the settings may not have any more
+        limit = settings.timeout if job is None else job.timeout
+        return TrialOutcome(None, failure=f"timeout: not over after {limit or ended.seconds:g} s")
     no_memory = _NO_MEMORY.search(output)
     if ended.code != 0 and (no_memory or ended.code in _KILLED):
         how = no_memory[0] if no_memory else "it was killed with SIGKILL, as the kernel does when memory is short"

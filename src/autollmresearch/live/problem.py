@@ -3,23 +3,16 @@ known, so that a policy fits what it fits per problem once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from autollmresearch.evidence.records import CheapRuns, Problem
-from autollmresearch.live.candidates import candidates, nearest_legal
+from autollmresearch.live.candidates import best_of, candidates, nearest_legal
 from autollmresearch.live.distributions import SearchSpace
 from autollmresearch.live.history import History
-from llmconfig_gym.errors import InvalidConfig
 from llmconfig_gym.experiment import Fidelity, Metric
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.pool import Pool
-from llmconfig_gym.space import Space
-
-BEST_OF_EACH = 5
-"""How many of the best configurations of each cheaper study are among the candidates."""
 
 
 @dataclass(eq=False)
@@ -42,7 +35,7 @@ class Prepared:
     _added: list[dict[str, Value]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self._best = [config for runs in self.cheaper for config in _best_of(runs, self.target.space)]
+        self._best = [config for runs in self.cheaper for config in best_of(runs, self.target.space)]
         self._pool = self._candidates(self._best)
 
     def problem(self, history: History, budget: int) -> Problem:
@@ -72,12 +65,3 @@ class Prepared:
             params = self.target.write(pool.config(row))
             kept.setdefault(repr(params), self.target.read(params, self.target.distributions))
         return Pool.from_configs(self.target.space, kept.values())
-
-
-def _best_of(runs: CheapRuns, space: Space) -> Iterator[Mapping[str, Value]]:
-    """The best configurations of cheaper runs, as configurations of `space`."""
-    for row in np.argsort(runs.losses, kind="stable")[:BEST_OF_EACH]:
-        try:
-            yield space.translate(runs.pool.config(int(row)), runs.space)
-        except InvalidConfig:
-            continue

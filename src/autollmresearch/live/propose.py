@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
-
 from autollmresearch.errors import StudyProblem
-from autollmresearch.evidence.records import CheapRuns, Problem
-from autollmresearch.live.candidates import candidates, nearest_legal
+from autollmresearch.evidence.records import Problem
+from autollmresearch.live.candidates import best_of, candidates, nearest_legal
 from autollmresearch.live.spec import Spec
 from autollmresearch.live.study import LiveStudy
 from autollmresearch.live.trial import LiveTrial
@@ -26,9 +24,6 @@ from llmconfig_gym.text import number
 PATIENCE = 1.0
 """Seconds within which a process that proposed too late takes its trial back."""
 
-BEST_OF_EACH = 5
-"""How many of the best configurations of each cheaper experiment are among the candidates."""
-
 
 def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dict[str, Value]]:
     """What to try next: the policy's proposal, and its configuration, legal and not tried before.
@@ -38,7 +33,7 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
     """
     space = spec.space
     told = [nearest_legal(space, space.check(t.config)) for t in trials]
-    best = [nearest_legal(space, c) for runs in spec.cheaper for c in _best(runs, spec)]
+    best = [config for runs in spec.cheaper for config in best_of(runs, space)]
     pool = candidates(space, seed=spec.seed, include=[*told, *best])
     problem = Problem(spec.task, spec.fidelity, spec.metric, pool, spec.cheaper, spec.budget, spec.clip)
     outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
@@ -62,11 +57,6 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
         reason = f"{proposal.reasoning} (the nearest configuration that was not tried yet)".strip()
         return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=(), trends=""), dict(other)
     return proposal, config if words else pool.config(row)
-
-
-def _best(runs: CheapRuns, spec: Spec) -> list[dict[str, Value]]:
-    rows = np.argsort(runs.losses, kind="stable")[:BEST_OF_EACH]
-    return [spec.space.translate(runs.pool.config(int(row)), runs.space) for row in rows]
 
 
 def _outcome(trial: LiveTrial, config: dict[str, Value]) -> Outcome:

@@ -132,7 +132,7 @@ class LiveStudy:
             trial_id = storage.create_new_trial(study_id, template_trial=template)
             trial = storage.get_trial(trial_id)
             seen = {t.number for t in known}
-            if any(t.number < trial.number and t.number not in seen for t in self.trials()):
+            if any(t.number < trial.number and t.number not in seen for t in self._trials()):
                 storage.set_trial_user_attr(trial_id, WITHDRAWN, True)
                 self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 return None

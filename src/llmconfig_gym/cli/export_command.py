@@ -22,14 +22,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   llmconfig-gym export micro --out micro.csv
+  llmconfig-gym export micro/N98k-D1M --out N98k-D1M.parquet
   llmconfig-gym export micro --to hf --out micro-dataset
 """
 WRITERS = (".csv", ".parquet", ".jsonl")
-
-EXAMPLES = """examples:
-  llmconfig-gym export micro --out micro.csv
-  llmconfig-gym export micro/N98k-D1M --out N98k-D1M.parquet
-"""
 
 
 def register(commands: Commands) -> None:

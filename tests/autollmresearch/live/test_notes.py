@@ -38,12 +38,6 @@ def test_the_dashboard_reads_a_note_of_any_length(study: optuna.Study, length: i
     assert _note(study, 1) == ""
 
 
-def test_a_shorter_note_replaces_a_longer_one(study: optuna.Study) -> None:
-    for body in ("long " * 1000, "short"):
-        _save(study, 0, body)
-        assert _note(study, 0) == body
-
-
 def test_an_explanation_is_in_the_attributes_and_in_the_note(study: optuna.Study) -> None:
     explanation = Explanation("analyst", "The best lr fell 1.4x per doubling.", 2.25, 0.125, "12 cheaper runs")
     save_explanation(study._storage, study._study_id, study.trials[0]._trial_id, explanation)

@@ -7,10 +7,11 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 
+from autollmresearch.live.candidates import BEST_OF_EACH
 from autollmresearch.live.distributions import SearchSpace
 from autollmresearch.live.evidence import read_evidence
 from autollmresearch.live.history import History
-from autollmresearch.live.problem import BEST_OF_EACH, Prepared
+from autollmresearch.live.problem import Prepared
 from llmconfig_gym.experiment import Fidelity, Metric, Outcome
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.pool import Pool

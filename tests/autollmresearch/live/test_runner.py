@@ -20,6 +20,7 @@ from autollmresearch.live.export import phases_of
 from autollmresearch.live.runner import run_study
 from autollmresearch.live.settings import read_settings
 from autollmresearch.live.study import LiveStudy
+from llmconfig_gym import process
 from llmconfig_gym.files import only_one
 from llmconfig_gym.process import LOCK, alive
 
@@ -311,6 +312,53 @@ def test_a_trial_that_is_cut_off_again_and_again_fails(lab: Any) -> None:
     ((trial,),) = history(study)
     assert trial[1::3] == ("failed", "cut off 1 times: its process vanished without a word")
     assert len(lab.calls()) == 1
+
+
+def test_a_command_that_ends_while_it_is_looked_at_is_not_run_again(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    last_job = process.last_job
+
+    def slow(directory: Path) -> process.Job | None:
+        """Looks at the job, and is interrupted for as long as its command takes."""
+        until(lambda: not (directory / process.LOCK).exists() or not alive(directory))
+        return last_job(directory)
+
+    monkeypatch.setattr(process, "last_job", slow)
+    study, lines = run(lab.write())
+    assert [t.status for t in study.trials()] == ["complete", "complete"]
+    called = [c[0] for c in lab.calls()]
+    assert sorted({*called}) == sorted(called)
+    assert "cut off" not in " ".join(lines)
+
+
+def test_a_command_that_empties_its_directory_is_not_started_again_and_again(lab: Any) -> None:
+    lab.extra("""
+        import shutil
+        for path in pathlib.Path.cwd().iterdir():
+            path.unlink()
+        time.sleep(1)
+    """)
+    with pytest.raises(StudyProblem, match="emptied that directory"):
+        run(lab.write())
+    assert len(lab.calls()) == 1
+
+
+def test_a_keeper_that_does_not_start_costs_no_trial(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_START", "raise SystemExit(1)")
+    with pytest.raises(StudyProblem, match="its keeper did not start"):
+        run(lab.write())
+    monkeypatch.undo()
+    study, _ = run(lab.write())
+    assert [t.status for t in study.trials()] == ["complete", "complete"]
+
+
+def test_a_timeout_that_is_taken_away_while_its_command_runs(lab: Any) -> None:
+    path = lab.write(timeout=1.0)
+    with runner(path) as running:
+        running.kill()
+        running.wait()
+        until(lambda: not alive(job(lab)))
+    study, _ = run(lab.write(timeout=None))
+    assert [t.failure for t in phases_of(study)[0].trials()][:1] == ["timeout: not over after 1 s"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
