@@ -17,6 +17,7 @@ Parts = tuple[torch.Tensor, ...]
 
 
 def test_on_sine_waves_it_beats_random_search_clearly(line: Callable[..., Experiment]) -> None:
+    """The paper has no toy problem; these are those on which FSBO's paper shows itself, with little to tell apart."""
     rng = np.random.default_rng(1)
     lost: dict[str, list[float]] = {"nap": [], "random": []}
     for _ in range(3):

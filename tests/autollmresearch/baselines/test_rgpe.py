@@ -8,7 +8,9 @@ import pytest
 from autollmresearch.baselines.cheap_gps import cheap_gps, standardised
 from autollmresearch.baselines.rgpe import RGPEPolicy, _left_out, _weights
 from autollmresearch.benchmark.protocols import Protocol
+from autollmresearch.episode import run_episodes
 from autollmresearch.evidence.records import Problem
+from autollmresearch.methods import make_policy
 from autollmresearch.policy import State
 from llmconfig_gym.experiment import Experiment
 
@@ -30,6 +32,21 @@ def problem(line: Line, target: Experiment) -> Problem:
     """Three cheaper experiments, of which the farthest is like the target."""
     cheaper = [_valley(line, 24, 1.0), _valley(line, 4, 10.0, 50.0), _valley(line, 8, 20.0, 50.0)]
     return Protocol().problems(target, cheaper, 5, [0])[0]
+
+
+def test_on_shifted_waves_it_beats_random_search_clearly(line: Line) -> None:
+    """The Alpine function of one variable, each task shifted a little: the paper's synthetic problem (section 5.1)."""
+    x = np.linspace(-10, 10, 80)
+    tasks = [x * np.sin(x + np.pi + shift * np.pi / 12) + x / 10 for shift in (0, 1, 2, 3, 4, 5)]
+    target = line(tasks[0].tolist(), cost=100.0)
+    cheaper = [line(values.tolist(), cost=1.0 + i, level="low") for i, values in enumerate(tasks[1:])]
+    (problem,) = Protocol(100).problems(target, cheaper, 6, [0])  # twenty runs of each, as in the paper
+    lost = {}
+    for method, n in (("rgpe", 3), ("random", 40)):
+        episodes = run_episodes(make_policy(method), [target] * n, [problem] * n, range(n))
+        regrets = [target.regret(min(float(t.outcome.value or 0.0) for t in e.turns)) for e in episodes]
+        lost[method] = float(np.mean(regrets))
+    assert lost["rgpe"] < 0.5 * lost["random"]
 
 
 def test_before_two_trials_all_weights_are_equal(problem: Problem) -> None:
