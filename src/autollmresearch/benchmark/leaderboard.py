@@ -26,12 +26,12 @@ EPISODE = [*WORDS, "seed", "trial"]
 COLUMNS = (*EPISODE, "simple_regret", "cumulative_regret", "seconds")
 
 
-def read_rows(places: Sequence[Path], suites: Sequence[str] = ()) -> pd.DataFrame:
+def read_rows(places: Sequence[Path], suites: Sequence[str] = (), protocols: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of several benchmarks, with the seeds that all methods of a protocol have.
 
     Args:
         places: Parquet files of rows, or directories of benchmarks that are finished.
-        suites: which suites; all by default.
+        suites, protocols: which; all by default.
 
     Raises:
         ResultsMismatch: there are no such rows, columns are missing, an episode is there twice, or episodes of one
@@ -42,10 +42,13 @@ def read_rows(places: Sequence[Path], suites: Sequence[str] = ()) -> pd.DataFram
     parts = []
     for place in places:
         part = _read(place / "results.parquet" if place.is_dir() else place)
-        parts.append(part[part["suite"].isin(suites)] if suites else part)
+        for column, names in (("suite", suites), ("protocol", protocols)):
+            part = part[part[column].isin(names)] if names else part
+        parts.append(part)
     frame = pd.concat(parts, ignore_index=True)
     if frame.empty:
-        raise ResultsMismatch(f"there are no rows of {', '.join(suites)} in {_list(places)}" if suites else "no rows")
+        wanted = f" of {', '.join((*suites, *protocols))}" if suites or protocols else ""
+        raise ResultsMismatch(f"there are no rows{wanted} in {_list(places)}")
     twice = frame[frame.duplicated(EPISODE)]
     if len(twice):
         row = twice.iloc[0]

@@ -10,7 +10,8 @@ from llmconfig_gym.cli.common import Commands, add_format, print_json
 
 EPILOG = """examples:
   autollmresearch leaderboard runs/micro
-  autollmresearch leaderboard benchmarks/kept.parquet runs/mine --suite micro --against copy --out leaderboard.html
+  autollmresearch leaderboard benchmarks/kept.parquet runs/mine --suite micro --protocol metered:10 --against copy
+  autollmresearch leaderboard benchmarks/kept.parquet --out leaderboard.html
 
 Rows of a method of your own compare with rows that others made of the same suites, protocols and --budget, on the seeds
 that all have.
@@ -27,6 +28,9 @@ def register(commands: Commands) -> None:
     )
     p.add_argument("rows", nargs="+", type=Path, metavar="ROWS", help="Parquet files of rows, or a benchmark's --out")
     p.add_argument("--suite", dest="suites", default="", metavar="S,...", help="only these suites (default: all)")
+    p.add_argument(
+        "--protocol", dest="protocols", default="", metavar="P,...", help="only these protocols (default: all)"
+    )
     p.add_argument("--against", metavar="METHOD", help="compare all with this one (default: the best by rank)")
     p.add_argument("--out", type=Path, metavar="FILE", help="also write a page")
     add_format(p)
@@ -37,7 +41,8 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     from autollmresearch.benchmark.leaderboard import read_rows, tables, write_leaderboard
     from llmconfig_gym.errors import unknown_name
 
-    frame = read_rows(args.rows, [s for s in args.suites.split(",") if s])
+    suites, protocols = ([name for name in text.split(",") if name] for text in (args.suites, args.protocols))
+    frame = read_rows(args.rows, suites, protocols)
     if args.against is not None and args.against not in {*frame["method"]}:
         raise unknown_name("method", args.against, {*frame["method"]})
     found = tables(frame, args.against)
