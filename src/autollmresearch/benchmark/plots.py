@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 
@@ -33,9 +35,15 @@ LABEL = 30
 """Characters of a method's name on one line of the legend: names with paths are long."""
 
 
-def style(method: str, position: int) -> dict[str, str]:
-    """Colour, line and marker of a method; known methods keep theirs whatever else is drawn."""
-    index = ALL.index(method) if method in ALL else len(ALL) + position
+def style(method: str) -> dict[str, str]:
+    """Colour, line and marker of a method, by its name alone: the same whatever else is drawn, and wherever.
+
+    No two methods of `ALL` share all three, and no other method shares them with one of those; two others may.
+    """
+    looks = math.lcm(len(COLOURS), len(LINES), len(MARKERS))  # then they come again
+    index = (
+        ALL.index(method) if method in ALL else len(ALL) + crc32(method.encode("utf-8", "replace")) % (looks - len(ALL))
+    )
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": LINES[index % len(LINES)],
@@ -53,8 +61,8 @@ def regret_curves(group: Group) -> Figure:
     figure = Figure(figsize=(7.2, max(4.2, 0.8 + 0.18 * lines)), layout="constrained")
     axes = figure.add_subplot()
     trials = np.arange(1, group.budget + 1)
-    for position, (m, label) in enumerate(zip(group.methods, labels, strict=True)):
-        look = style(m.method, position)
+    for m, label in zip(group.methods, labels, strict=True):
+        look = style(m.method)
         axes.plot(trials, np.maximum(m.regret, FLOOR), label=label, markersize=4, linewidth=1.6, **look)  # type: ignore[arg-type]
         low, high = np.maximum(m.low, FLOOR), np.maximum(m.high, FLOOR)
         axes.fill_between(trials, low, high, color=look["color"], alpha=0.10, linewidth=0)
@@ -83,7 +91,7 @@ def rank_picture(standing: Standing) -> Figure:
     names = [f"{label}{chr(0x200B) * labels[:i].count(label)}" for i, label in enumerate(labels)]  # none like another
     ranks = pd.Series([p.rank for p in standing.places], index=names)
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()) >= standing.critical
-    looks = [style(p.method, i) for i, p in enumerate(standing.places)]
+    looks = [style(p.method) for p in standing.places]
     figure = Figure(figsize=(7.2, 1.6 + 0.16 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     critical_difference_diagram(

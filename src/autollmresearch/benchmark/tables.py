@@ -57,7 +57,7 @@ def headline(group: Group) -> Table:
     rows = tuple(
         (
             m.method,
-            *(f"{digits(m.regret[b - 1])} [{digits(m.low[b - 1])}, {digits(m.high[b - 1])}]" for b in group.shown),
+            *(_interval(m, b - 1) for b in group.shown),
             f"{m.cumulative[-1]:.2f}",
             f"{m.rank[-1]:.1f}",
             _behind(m),
@@ -89,6 +89,13 @@ def scales(group: Group) -> Table:
         for m in group.methods
     )
     return Table(f"{group.title}: other scales", headers, rows)
+
+
+def by_trial(group: Group) -> Table:
+    """Mean simple regret with its interval after every trial: the numbers of the regret curves."""
+    trials = range(group.budget)
+    rows = tuple((m.method, *(_interval(m, t) for t in trials)) for m in group.methods)
+    return Table(f"Mean simple regret, protocol {group.protocol}", ("method", *(f"b={t + 1}" for t in trials)), rows)
 
 
 def overall(standing: Standing) -> Table:
@@ -123,6 +130,11 @@ def digits(value: float) -> str:
         return "-"
     text = f"{value:.3f}"
     return text[1:] if text.startswith("0.") else f"{value:.2f}"
+
+
+def _interval(m: MethodSummary, trial: int) -> str:
+    """The mean regret after this trial, counted from 0, with its interval."""
+    return f"{digits(m.regret[trial])} [{digits(m.low[trial])}, {digits(m.high[trial])}]"
 
 
 def _percent(value: float) -> str:
@@ -164,7 +176,8 @@ NOTES = (
     "All experiments: average rank by the mean regret of all trials of an episode, and by the first trial's simple "
     "regret; regret per trial with every suite's experiments of one task weighing the same; behind the best and won, "
     "tied, lost: against the method with the best rank, paired. Two ranks that differ by less than the critical "
-    "difference (Nemenyi's test at 5 %) cannot be told apart; where ranks are drawn, bars join them (Demsar 2006).",
+    "difference (Nemenyi's test at 5 %) cannot be told apart (Demsar 2006): the picture beside report.md joins them by "
+    "bars, report.html draws half of the difference to either side of each rank.",
     "Under active:B a method pays for every run, B runs of the target in all, and b of T stands for b / T of B spent: "
     "regret is then that of the configuration it recommends, alone, of which it is told nothing; cumulative sums "
     "these, and time and tokens are per such part.",

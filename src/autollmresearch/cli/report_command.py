@@ -98,13 +98,15 @@ def is_benchmark(name: str, storage: str | None) -> bool:
 
 def _benchmarks(places: list[Path]) -> dict[str, Any]:
     from autollmresearch.benchmark.runner import read_results
-    from autollmresearch.report.benchmark import benchmark_run
+    from autollmresearch.benchmark.summary import method_order
+    from autollmresearch.report.benchmark import benchmark_run, looks
     from autollmresearch.report.compare import compare_benchmarks
 
     frames = [read_results(place) for place in places]
     runs = [benchmark_run(place, frame) for place, frame in zip(places, frames, strict=True)]
     if len(places) > 1:
-        runs = [run | {"name": str(place)} for run, place in zip(runs, places, strict=True)]
+        methods = looks(method_order(list({str(m) for frame in frames for m in frame["method"]})))
+        runs = [run | {"name": str(place), "methods": methods} for run, place in zip(runs, places, strict=True)]
     return {"runs": runs, "comparison": compare_benchmarks(*frames) if len(frames) > 1 else None}
 
 

@@ -12,15 +12,17 @@ from autollmresearch.benchmark.metrics import NOT_APPLICABLE
 from autollmresearch.benchmark.plots import DARK, style
 from autollmresearch.benchmark.record import EPISODES, TARGETS
 from autollmresearch.benchmark.runner import read_manifest
-from autollmresearch.benchmark.standing import standings
+from autollmresearch.benchmark.standing import Standing, standings
 from autollmresearch.benchmark.summary import Group, method_order, summarize
 from autollmresearch.benchmark.tables import (
     NOTES,
     Section,
     Table,
+    by_trial,
     facts,
     first_choices,
     group_section,
+    not_applicable,
     standing_section,
 )
 from autollmresearch.errors import ResultsMismatch
@@ -48,13 +50,12 @@ def benchmark_run(out: Path, frame: pd.DataFrame) -> dict[str, Any]:
     """
     manifest = read_manifest(out)
     targets, episodes = _read_targets(out), _read_episodes(out)
-    sections = [standing_section(s) for s in standings(frame)]
     return {
         "kind": "benchmark",
         "name": "Benchmark",
         "facts": [facts(manifest)],
         "methods": looks(method_order(list(frame["method"].unique()))),
-        "standings": [_section(s) for s in sections],
+        "standings": [_standing(s) for s in standings(frame)],
         "groups": [_group(g) for g in summarize(frame)],
         "costs": asdict(_costs(frame)),
         "experiments": [
@@ -69,8 +70,8 @@ def benchmark_run(out: Path, frame: pd.DataFrame) -> dict[str, Any]:
 def looks(methods: list[str]) -> list[dict[str, str]]:
     """Name, colour on a light and on a dark ground, line and marker of each method, as in the pictures."""
     result = []
-    for position, method in enumerate(methods):
-        look = style(method, position)
+    for method in methods:
+        look = style(method)
         colour = look["color"]
         line, marker = LINES[look["linestyle"]], MARKERS[look["marker"]]
         result.append(
@@ -83,10 +84,22 @@ def _section(s: Section) -> dict[str, Any]:
     return {"title": s.title, "size": s.size, "tables": [asdict(table) for table in (s.table, *s.more)]}
 
 
+def _standing(standing: Standing) -> dict[str, Any]:
+    """A standing, its ranks and by how much two of them must differ; null where there is no such test."""
+    return {
+        **_section(standing_section(standing)),
+        "ranks": [{"method": p.method, "rank": rounded(p.rank)} for p in standing.places],
+        "critical": rounded(standing.critical),
+    }
+
+
 def _group(group: Group) -> dict[str, Any]:
+    return {**_section(group_section(group)), **_curves(group)}
+
+
+def _curves(group: Group) -> dict[str, Any]:
     paid = group.protocol.startswith("active:")
     return {
-        **_section(group_section(group)),
         "axis": f"cost spent, in parts of {group.budget}" if paid else "trials on the target",
         "curves": [
             {"method": m.method}
@@ -114,16 +127,15 @@ def _costs(frame: pd.DataFrame) -> Table:
 def _experiment(
     name: str, rows: pd.DataFrame, target: Mapping[str, Any] | None, episodes: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """One experiment: its landscape, every method's path in the first seed, first choices, conversations."""
-    protocols = list(rows.groupby("protocol", sort=False))
+    """One experiment: regret, its landscape, every method's path in the first seed, first choices, conversations."""
+    shown = rows.assign(config=rows["config"].astype(str).map(_text))
     axes = [axis_from_dict(data) for data in target["axes"]] if target else []
     seed = min(rows["seed"].tolist())
+    served = rows[(rows["seed"] == seed) & (rows["outcome"] != NOT_APPLICABLE)]
     paths = [
-        _path(str(method), str(protocol), mine, axes)
-        for protocol, part in protocols
-        for method, mine in part[(part["seed"] == seed) & (part["outcome"] != NOT_APPLICABLE)].groupby(
-            "method", sort=False
-        )
+        _path(method, str(protocol), mine, axes)
+        for method in method_order(list(served["method"].unique()))
+        for protocol, mine in served[served["method"] == method].groupby("protocol", sort=False)
     ]
     return {
         "name": name,
@@ -135,13 +147,20 @@ def _experiment(
         "worst": target["worst"] if target else None,
         "optimum": _optimum(target, axes) if target else None,
         "seed": seed,
+        "results": [_result(group, shown[shown["protocol"] == group.protocol]) for group in summarize(rows)],
         "paths": paths,
-        "tables": [
-            asdict(first_choices(str(protocol), part.assign(config=part["config"].astype(str).map(_text))))
-            for protocol, part in protocols
-        ]
-        + ([asdict(_evidence(target))] if target else []),
+        "tables": [asdict(_evidence(target))] if target else [],
         "episodes": episodes,
+    }
+
+
+def _result(group: Group, rows: pd.DataFrame) -> dict[str, Any]:
+    """What came of one experiment under one protocol."""
+    return {
+        **_curves(group),
+        "protocol": group.protocol,
+        "size": " ".join((f"Mean over {group.seeds} seeds, with 95 % bootstrap intervals.", *not_applicable(group))),
+        "tables": [asdict(by_trial(group)), asdict(first_choices(group.protocol, rows))],
     }
 
 

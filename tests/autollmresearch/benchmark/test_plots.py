@@ -11,6 +11,7 @@ from autollmresearch.benchmark.plots import FLOOR, rank_picture, regret_curves, 
 from autollmresearch.benchmark.standing import standings
 from autollmresearch.benchmark.summary import Group, summarize
 from autollmresearch.methods import ALL, DEFAULT
+from autollmresearch.report.benchmark import LINES, MARKERS, looks
 
 Frame = Callable[..., pd.DataFrame]
 
@@ -50,11 +51,36 @@ def test_long_names_and_odd_paths_leave_room_for_the_curves(frame_of: Frame, tmp
     assert axes.get_window_extent().width > figure.bbox.width / 3
 
 
-def test_a_default_method_looks_the_same_whatever_else_is_drawn() -> None:
-    assert len({style(m, 0)["color"] for m in DEFAULT}) == len(DEFAULT)
-    assert len({tuple(style(m, 0).values()) for m in ALL}) == len(ALL)
-    assert all(style(m, 0) == style(m, 5) for m in ALL)
-    assert style("agent", 0) not in [style(m, 0) for m in DEFAULT]
+def lightness(colour: str) -> int:
+    """CIE L* of a colour in steps of 5: what can be told apart in grey."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return round((116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y) / 5)
+
+
+@pytest.mark.parametrize("ground", ["light", "dark"])
+def test_in_grey_no_two_methods_look_the_same(ground: str) -> None:
+    drawn = looks(list(ALL))
+    assert len({(look["dash"], look["symbol"], lightness(look[ground])) for look in drawn}) == len(ALL)
+    assert len({look[ground] for look in looks(list(DEFAULT))}) == len(DEFAULT)
+
+
+def test_a_method_looks_the_same_in_curves_ranks_and_page_whatever_else_is_drawn(frame_of: Frame) -> None:
+    cube = np.array([[[0.5, 0.25]]])
+    mine = "mine:x=2"
+    few, many = ({**dict.fromkeys(others, cube), mine: cube * 2} for others in (["copy", "a"], ["a", "b", "zoo", "gp"]))
+    expected = style(mine)
+    assert expected not in [style(m) for m in ALL]
+    for methods in (few, many):
+        frame = frame_of(methods)
+        (line,) = [x for x in regret_curves(group_of(frame)).axes[0].get_lines() if x.get_label() == mine]
+        assert {"color": line.get_color(), "linestyle": line.get_linestyle(), "marker": line.get_marker()} == expected
+        (label,) = [t for t in rank_picture(next(iter(standings(frame)))).axes[0].texts if mine in t.get_text()]
+        assert label.get_color() == expected["color"]
+        (look,) = [look for look in looks(list(methods)) if look["name"] == mine]
+        assert look["light"] == expected["color"]
+        assert (look["dash"], look["symbol"]) == (LINES[expected["linestyle"]], MARKERS[expected["marker"]])
 
 
 def test_the_picture_is_a_png_named_after_its_group(frame_of: Frame, tmp_path: Path) -> None:

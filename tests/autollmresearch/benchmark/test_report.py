@@ -5,11 +5,13 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from autollmresearch.benchmark.metrics import bootstrap_interval
 from autollmresearch.benchmark.report import write_report
 from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
@@ -275,7 +277,7 @@ def test_each_experiment_says_what_was_chosen_first_and_what_came_of_it(finished
     (run,) = page_of(finished / "report.html").data["runs"]
     for experiment, (name, rows) in zip(run["experiments"], frame.groupby("experiment", sort=False), strict=True):
         assert experiment["name"] == name
-        shown = {row[0]: row[1:] for row in experiment["tables"][0]["rows"]}
+        shown = {row[0]: row[1:] for row in experiment["results"][0]["tables"][1]["rows"]}
         assert set(shown) == set(rows["method"])
         copy = rows[rows["method"] == "copy"]
         first, share, *regrets, total = shown["copy"]
@@ -286,10 +288,42 @@ def test_each_experiment_says_what_was_chosen_first_and_what_came_of_it(finished
         assert total == f"{copy.loc[copy['trial'] == 3, 'cumulative_regret'].mean():.2f}"
 
 
+def test_each_experiment_has_its_regret_by_trial_with_an_interval_over_seeds(frame_of: Frame, place: Path) -> None:
+    frame = pd.concat([frame_of({"zoo": CUBE / 2, "copy": CUBE}), frame_of({"gp": CUBE}, protocol="metered:3")])
+    (run,) = page_of(write_report(place, frame)).data["runs"]
+    for at, experiment in enumerate(run["experiments"]):
+        assert [r["protocol"] for r in experiment["results"]] == ["full", "metered:3"]
+        assert [p["method"] for p in experiment["paths"]] == ["gp", "copy", "zoo"], "in the order of all methods"
+        (copy, zoo), ((gp,)) = (r["curves"] for r in experiment["results"])
+        assert [c["method"] for c in (copy, zoo, gp)] == ["copy", "zoo", "gp"]
+        intervals = [bootstrap_interval(CUBE[at : at + 1, :, t]) for t in range(3)]
+        means = CUBE[at].mean(axis=0)
+        np.testing.assert_allclose(copy["regret"], means, rtol=1e-3)
+        np.testing.assert_allclose(np.transpose([copy["low"], copy["high"]]), intervals, rtol=1e-3)
+        cells = [
+            f"{digits(m)} [{digits(low)}, {digits(high)}]" for m, (low, high) in zip(means, intervals, strict=True)
+        ]
+        table = experiment["results"][0]["tables"][0]
+        assert table["headers"] == ["method", "b=1", "b=2", "b=3"]
+        assert table["rows"][0] == ["copy", *cells]
+
+
+def test_the_markdown_page_links_to_every_experiment(frame_of: Frame, place: Path) -> None:
+    frame = frame_of({"copy": CUBE})
+    frame["experiment"] = "a [b](c) & ü/" + frame["experiment"]
+    write_report(place, frame)
+    text = (place / "report.md").read_text(encoding="utf-8")
+    found = re.findall(r"\[(a \\\[b\\\][^]]*)\]\(report\.html#experiment=([^)]*)\)", text)
+    assert [unquote(address) for _, address in found] == list(frame["experiment"].unique())
+    assert all(not set(address) & set(" []()/&") for _, address in found)
+
+
 def test_of_a_method_that_is_not_applicable_it_says_why(frame_of: Frame, place: Path) -> None:
     refused = {"outcome": "not applicable", "config": "it has no width", "simple_regret": np.nan}
     frame = pd.concat([frame_of({"copy": CUBE}), frame_of({"tpe": CUBE}).assign(**refused, cumulative_regret=np.nan)])
     (run,) = page_of(write_report(place, frame)).data["runs"]
     experiment = run["experiments"][0]
-    assert ["tpe", "it has no width", "not applicable", "-", "-", "-"] in experiment["tables"][0]["rows"]
+    assert ["tpe", "it has no width", "not applicable", "-", "-", "-"] in experiment["results"][0]["tables"][1]["rows"]
+    assert "Not applicable: tpe (it has no width)." in experiment["results"][0]["size"]
+    assert [curve["method"] for curve in experiment["results"][0]["curves"]] == ["copy"]
     assert {path["method"] for path in experiment["paths"]} == {"copy"}

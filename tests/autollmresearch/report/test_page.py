@@ -17,6 +17,8 @@ from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.cli.report_command import page_data
 from autollmresearch.live.study import LiveStudy
+from autollmresearch.methods import ALL
+from autollmresearch.report.benchmark import looks
 from autollmresearch.report.page import write_page
 from autollmresearch.report.study import study_run
 from llmconfig_gym.suite import Suite
@@ -33,15 +35,16 @@ DRAWN = """
 """Draws all plots, as if its reader had scrolled past them."""
 
 
-def look(browser: webdriver.Chrome, path: Path, width: int = 1280, dark: bool = False) -> None:
+def look(browser: webdriver.Chrome, path: Path, width: int = 1280, dark: bool = False, anchor: str = "") -> None:
     """Open a page in a window of this width, with all its plots drawn."""
+    address = path.as_uri() + anchor
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     resize(browser, width)
     browser.get("about:blank")
     errors(browser)  # what the page before still said, which may be another test's
-    browser.get(path.as_uri())
-    WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(DRAWN, path.as_uri()))
+    browser.get(address)
+    WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(DRAWN, address))
     keep(browser, f"{path.stem}-{width}-{'dark' if dark else 'light'}", width)
 
 
@@ -185,14 +188,106 @@ def test_every_control_is_reached_and_worked_by_keyboard(
     assert drawn() == 0
 
 
+def test_an_experiment_has_an_address_which_opens_it(
+    browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], tmp_path: Path
+) -> None:
+    run = benchmark_data["runs"][0]
+    first, *_, last = run["experiments"]
+    look(browser, write_page(tmp_path / "benchmark.html", {"runs": [run], "comparison": None}))
+
+    def shown() -> tuple[str, list[float]]:
+        chosen = Select(browser.find_element(By.CSS_SELECTOR, "[data-key=run-0-experiment]")).first_selected_option
+        return chosen.text, browser.execute_script("return document.getElementById('run-0-one-regret').data[2].y")
+
+    def expected(experiment: Mapping[str, Any]) -> tuple[str, list[float]]:
+        return experiment["name"], [max(v, 1e-4) for v in experiment["results"][0]["curves"][0]["regret"]]
+
+    def address() -> str:
+        return str(browser.execute_script("return decodeURIComponent(location.hash)"))
+
+    assert shown() == expected(first)
+    Select(browser.find_element(By.CSS_SELECTOR, "[data-key=run-0-experiment]")).select_by_visible_text(last["name"])
+    assert shown() == expected(last)
+    assert address() == f"#experiment={last['name']}"
+    browser.execute_script(
+        "scrollTo(0, 0); location.hash = `experiment=${encodeURIComponent(arguments[0])}`", first["name"]
+    )
+    WebDriverWait(browser, PATIENCE).until(lambda _: shown() == expected(first))
+    assert browser.execute_script("return scrollY") > 0
+    for wrong in ("%E0%A4%A", "no/such"):
+        browser.execute_script("location.hash = `experiment=${arguments[0]}`", wrong)
+    assert shown() == expected(first)
+    assert errors(browser) == []
+
+
+def test_every_method_has_its_own_entry_in_the_legend(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    empty: dict[str, Any] = {key: [] for key in ("facts", "groups", "standings", "experiments", "notes")}
+    costs = {"title": "", "headers": [""], "rows": []}
+    run = {**empty, "kind": "benchmark", "name": "x", "methods": looks(list(ALL)), "costs": costs, "settings": ""}
+    look(browser, write_page(tmp_path / "legend.html", {"runs": [run], "comparison": None}))
+    entries = browser.execute_script(
+        "return [...document.querySelectorAll('.method svg')].map((svg) => [...svg.children].map((p) => "
+        "[p.getAttribute('d'), p.getAttribute('stroke'), p.getAttribute('stroke-dasharray'), p.getAttribute('fill')]))"
+    )
+    drawn = {(dash, shape, stroke, fill) for (_, stroke, dash, _), (shape, _, _, fill) in entries}
+    assert len(drawn) == len(ALL)
+    assert len({(dash, shape) for dash, shape, *_ in drawn}) == len({(x["dash"], x["symbol"]) for x in run["methods"]})
+
+
+STRUCTURE = ("kind", "light", "dark", "dash", "symbol", "direction", "code", "codes")
+"""What in a page's data are no words that anybody wrote."""
+
+TAGS = """<a href="javascript:document.title='pwned'">go</a> &lt;i&gt; %{x} <br> <sup>2</sup> <b>bold</b>"""
+"""Some of what plotly would read as its own."""
+
+
+def poisoned(data: Any, words: str, key: str = "") -> Any:
+    """The same data with these words after everything that is said in it."""
+    if isinstance(data, Mapping):
+        return {k: poisoned(v, words, k) for k, v in data.items()}
+    if isinstance(data, list | tuple):
+        return [poisoned(v, words, key) for v in data]
+    return data + words if isinstance(data, str) and data and key not in STRUCTURE else data
+
+
+def test_hostile_words_anywhere_in_a_benchmark_or_comparison_stay_text(
+    browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], hostile: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = " ".join((*hostile, TAGS))
+    runs = [run | {"standings": [s | {"critical": 1.0} for s in run["standings"]]} for run in benchmark_data["runs"]]
+    data = {"runs": runs, "comparison": benchmark_data["comparison"]}
+    tags = "return [...document.querySelectorAll('*')].filter((e) => !e.closest('.plot')).map((e) => e.tagName)"
+    look(browser, write_page(tmp_path / "harmless.html", data), 1600)
+    expected = browser.execute_script(tags)
+    bad = poisoned(data, words)
+    look(browser, write_page(tmp_path / "hostile.html", bad), 1600)
+    hovers = browser.execute_script(
+        "const plots = [...document.querySelectorAll('[data-plot]')];"
+        "for (const p of plots) Plotly.Fx.hover(p, [{ curveNumber: p.data.length - 1, pointNumber: 0 }]);"
+        "const said = (p) => [...p.querySelectorAll('.hoverlayer text')].map((t) => t.textContent).join('');"
+        "return plots.map((p) => [p.id, said(p)])"
+    )
+    shown = " ".join(words.split())
+    assert [name for name, text in hovers if shown not in " ".join(text.split())] == []
+    ticks = browser.execute_script(
+        "return [...document.querySelectorAll('#run-0-ranks-0 .ytick text')].map((t) => t.textContent)"
+    )
+    assert {t[-20:] for t in ticks} == {words[-20:]}
+    assert browser.execute_script(tags) == expected
+    made = ".plot a, .plot script, .plot img, .plot foreignObject, .plot [style*=bold], .plot [style*=italic]"
+    assert browser.find_elements(By.CSS_SELECTOR, made) == []
+    names = [run["name"] for run in bad["runs"]]
+    title = browser.execute_script("return document.querySelector('title').textContent")
+    assert title == f"{', '.join(names)} - AutoLLMResearch"
+    assert browser.find_element(By.ID, "title").get_property("textContent") == " and ".join(names)
+    assert errors(browser) == []
+
+
 def test_the_map_shows_the_best_over_the_rest_and_the_path_of_the_method(
     browser: webdriver.Chrome, benchmark_data: Mapping[str, Any], toy: Suite, tmp_path: Path
 ) -> None:
     data = {"runs": benchmark_data["runs"][:1], "comparison": None}
-    look(browser, write_page(tmp_path / "benchmark.html", data))
-    Select(browser.find_element(By.CSS_SELECTOR, "[data-key=run-0-experiment]")).select_by_visible_text(
-        "toy/shape-high"
-    )
+    look(browser, write_page(tmp_path / "benchmark.html", data), anchor="#experiment=toy%2Fshape-high")
     for key, name in (("across", "bias"), ("up", "attention"), ("method", "random")):
         Select(browser.find_element(By.CSS_SELECTOR, f"[data-key=run-0-{key}]")).select_by_visible_text(name)
     map_, *_, star, discs = browser.execute_script("return document.getElementById('run-0-map').data")

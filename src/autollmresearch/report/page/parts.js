@@ -6,16 +6,34 @@ function pick(key, options, first) {
   return options.includes(wanted) ? wanted : options.length ? options[0] : null;
 }
 
+const SHAPES = { // plotly's markers, about the middle of a swatch
+  circle: "M17 6m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z",
+  square: "M12.5 1.5h9v9h-9Z",
+  diamond: "M17 0l6 6l-6 6l-6 -6Z",
+  "triangle-up": "M17 .5l5.5 9.5h-11Z",
+  "triangle-down": "M17 11.5l5.5 -9.5h-11Z",
+  "triangle-left": "M11 6l9.5 -5.5v11Z",
+  cross: "M15 .5h4v3.5h3.5v4h-3.5v3.5h-4v-3.5h-3.5v-4h3.5Z",
+  x: "M13.5 0l3.5 3.5l3.5 -3.5l2.5 2.5l-3.5 3.5l3.5 3.5l-2.5 2.5l-3.5 -3.5l-3.5 3.5l-2.5 -2.5l3.5 -3.5l-3.5 -3.5Z",
+  star: "M17 0l1.5 4.4h4.6l-3.7 2.8l1.4 4.4l-3.8 -2.7l-3.8 2.7l1.4 -4.4l-3.7 -2.8h4.6Z",
+};
+
+/** A method's line and marker, as in the plots. */
 function swatch(look) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const lines = { solid: "none", dash: "6 3", dashdot: "6 3 1 3", dot: "1.5 3" };
-  const attributes = { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" };
-  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
-  const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const drawing = { d: "M0 6H34", stroke: colour(look), "stroke-width": 3, "stroke-dasharray": lines[look.dash] };
-  for (const [name, value] of Object.entries(drawing)) line.setAttribute(name, value);
-  svg.append(line);
-  return svg;
+  const dashes = { solid: "none", dash: "6 3", dashdot: "6 3 1 3", dot: "1.5 3" };
+  const tone = colour(look);
+  const drawn = (tag, attributes, ...children) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  };
+  return drawn(
+    "svg",
+    { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" },
+    drawn("path", { d: "M0 6H34", stroke: tone, "stroke-width": 2, "stroke-dasharray": dashes[look.dash] }),
+    drawn("path", { d: SHAPES[look.symbol], fill: tone }),
+  );
 }
 
 function methodsBox(looks) {
@@ -48,6 +66,16 @@ function paragraphs(texts, kind) {
 
 function more(summary, ...children) {
   return el("details", null, el("summary", null, summary), children);
+}
+
+function standing({ tables, size, ranks, critical }, name, looks) {
+  const title = tables[0].title;
+  const words = `${title}: average rank of each method, and what cannot be told apart from the best; the table has the ranks.`;
+  const drawn = critical === null ? null : plot(name, words, (width) => rankPlot(ranks, critical, looks, off, width));
+  const how =
+    "Each bar reaches half of the critical difference to either side of a method's average rank: two methods differ where " +
+    "their bars do not overlap. Those that reach into the shaded part cannot be told apart from the best.";
+  return [table(tables[0]), el("p", { class: "soft" }, size), drawn, drawn ? el("p", { class: "soft" }, how) : null];
 }
 
 function groups(run, id, level, looks) {
@@ -105,23 +133,46 @@ function conversation(experiment, method, protocol, id, level) {
   return section(`${id}-talk`, title, level, episode.turns.length ? turns : el("p", null, "No trial yet."));
 }
 
-function experimentPart(run, id, level) {
+/** What came of one experiment under one protocol: regret by trial, and what was chosen first. */
+function resultPart(result, id, looks) {
+  return [
+    el("p", { class: "soft" }, result.size),
+    result.curves.length
+      ? plot(
+          `${id}-one-regret`,
+          `Mean simple regret of each method on this experiment against ${result.axis}, with intervals; the table below has the numbers.`,
+          () => regretPlot([[result.curves, "", false]], result.axis, looks, off),
+        )
+      : null,
+    result.tables.map((t) => table(t)),
+  ];
+}
+
+/** Where an experiment is found: a link that opens it. */
+function address(experiment) {
+  return `#experiment=${encodeURIComponent(experiment.name)}`;
+}
+
+function experimentPart(run, id, level, looks) {
   const names = run.experiments.map((_, i) => String(i));
   const at = pick(`${id}-experiment`, names);
   if (at === null) return null;
   const experiment = run.experiments[at];
+  const results = experiment.results || []; // a study has none
+  const protocols = results.length ? results.map((r) => r.protocol) : [""];
+  const protocol = pick(`${id}-protocol`, protocols);
+  const result = results.find((r) => r.protocol === protocol);
   const axes = experiment.axes.map((_, i) => String(i));
   const across = pick(`${id}-across`, axes, "0");
   const others = axes.filter((i) => i !== across);
   const up = pick(`${id}-up`, others, across === "1" ? "0" : "1");
   const layers = experiment.layers.map((_, i) => String(i));
   const layer = pick(`${id}-layer`, layers, "0");
-  const methods = [...new Set(experiment.paths.map((p) => p.method))];
-  const talks = experiment.episodes.map((e) => e.method);
-  const method = pick(`${id}-method`, methods, talks.at(-1));
-  const protocols = [...new Set(experiment.paths.filter((p) => p.method === method).map((p) => p.protocol))];
-  const protocol = pick(`${id}-protocol`, protocols);
-  const path = experiment.paths.find((p) => p.method === method && p.protocol === protocol);
+  const paths = experiment.paths.filter((p) => p.protocol === protocol);
+  const methods = paths.map((p) => p.method);
+  const talks = experiment.episodes.filter((e) => e.protocol === protocol).map((e) => e.method);
+  const method = pick(`${id}-method`, methods, methods.findLast((m) => talks.includes(m)));
+  const path = paths.find((p) => p.method === method);
   const named = (list) => list.map((i) => [i, experiment.axes[i].name]);
   const list = (values) => values.map((v) => [v, v]);
   const map = layer === null ? null : experiment.layers[layer];
@@ -129,21 +180,29 @@ function experimentPart(run, id, level) {
   const rest = experiment.axes.filter((_, i) => ![across, up].includes(String(i))).map(({ name }) => name);
   const over = rest.length > 3 ? `, over all of the other ${rest.length} axes` : rest.length ? `, over all of ${rest.join(", ")}` : "";
   const cut = map && map.codes.length < map.cells ? ` Of ${map.cells} distinct ones the best ${map.codes.length}.` : "";
+  const benchmark = run.kind === "benchmark";
   return section(
     `${id}-experiments`,
-    "Landscape and conversation",
+    benchmark ? "One experiment" : "Landscape and conversation",
     level,
     el(
       "div",
       { class: "controls" },
       choice("Experiment", `${id}-experiment`, run.experiments.map((e, i) => [i, e.name]), at),
+      protocols.length > 1 ? choice("Protocol", `${id}-protocol`, list(protocols), protocol) : null,
+      el("a", { href: address(experiment) }, "Link to this experiment"),
+    ),
+    paragraphs(experiment.facts),
+    result ? section(`${id}-one`, "Regret", level + 1, resultPart(result, id, looks)) : null,
+    benchmark ? el(`h${level + 1}`, null, "Landscape") : null,
+    el(
+      "div",
+      { class: "controls" },
       layers.length > 1 ? choice("Map of", `${id}-layer`, layers.map((i) => [i, experiment.layers[i].label]), layer) : null,
       axes.length ? choice("Across", `${id}-across`, named(axes), across) : null,
       others.length ? choice("Up", `${id}-up`, named(others), up) : null,
       methods.length ? choice("Path of", `${id}-method`, list(methods), method) : null,
-      protocols.length > 1 ? choice("Protocol", `${id}-protocol`, list(protocols), protocol) : null,
     ),
-    paragraphs(experiment.facts),
     drawable
       ? [
           plot(
@@ -181,7 +240,7 @@ function runPart(run, i, level, looks, several) {
           `${id}-standing`,
           "Standing",
           level,
-          run.standings.map((s) => [table(s.tables[0]), el("p", { class: "soft" }, s.size)]),
+          run.standings.map((s, i) => standing(s, `${id}-ranks-${i}`, looks)),
         )
       : null,
     run.groups ? groups(run, id, level, looks) : null,
@@ -199,7 +258,7 @@ function runPart(run, i, level, looks, several) {
             : el("p", null, "No trial yet."),
         )
       : null,
-    experimentPart(run, id, level),
+    experimentPart(run, id, level, looks),
     section(`${id}-costs`, "Costs", level, table(run.costs)),
     run.notes.length ? section(`${id}-notes`, "How to read it", level, paragraphs(run.notes)) : null,
     run.settings

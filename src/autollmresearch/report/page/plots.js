@@ -73,6 +73,44 @@ function regretPlot(parts, axis, looks, off) {
   };
 }
 
+/** Average ranks, the best at the top, each with half of the critical difference to either side. */
+function rankPlot(ranks, critical, looks, off, width) {
+  const shown = ranks.filter(({ method }) => !off.has(method));
+  const most = width < 520 ? 14 : 40;
+  const cut = (name) => (name.length > most ? `…${name.slice(1 - most)}` : name); // paths differ at their ends
+  const trace = (place) => {
+    const { method, rank } = shown[place];
+    const look = looks.get(method);
+    const tone = colour(look);
+    return {
+      x: [rank],
+      y: [place],
+      error_x: { type: "constant", value: critical / 2, color: tone, thickness: 3, width: 0 },
+      mode: "markers",
+      marker: { color: tone, symbol: look.symbol, size: 11 },
+      text: [`${plain(method)}<br>average rank ${rank.toFixed(2)}`],
+      hovertemplate: "%{text}<extra></extra>",
+    };
+  };
+  const best = Math.min(...ranks.map(({ rank }) => rank));
+  const band = { x0: best - critical / 2, x1: best + critical / 2, y0: 0, y1: 1, yref: "paper", line: { width: 0 } };
+  return {
+    traces: shown.map((_, place) => trace(place)),
+    height: 90 + 24 * shown.length,
+    layout: layout({
+      shapes: [{ type: "rect", layer: "below", fillcolor: dark() ? "#30363d" : "#e3e7ec", ...band }],
+      xaxis: { title: { text: "average rank; 1 is best" }, zeroline: false },
+      yaxis: {
+        tickvals: shown.map((_, place) => place),
+        ticktext: shown.map(({ method }) => plain(cut(method))),
+        range: [shown.length - 0.5, -0.5],
+        showgrid: false,
+        zeroline: false,
+      },
+    }),
+  };
+}
+
 /** A study's trials: values, what was expected of them, and the best so far. `runs` may be one or two studies. */
 function progressPlot(runs) {
   const traces = [];
@@ -101,8 +139,8 @@ function progressPlot(runs) {
       error_y: { type: "data", array: wished.map((t) => t.sd || 0), color: faded(tone, 0.6), thickness: 1.2 },
       mode: "markers",
       marker: { symbol: "diamond-open", size: 10, color: tone },
-      hovertemplate: `trial %{customdata}: ${plain(method)} expected %{y:.5g}<extra></extra>`,
-      customdata: wished.map((t) => t.n),
+      hovertemplate: "trial %{customdata[0]}: %{customdata[1]} expected %{y:.5g}<extra></extra>",
+      customdata: wished.map((t) => [t.n, plain(method)]),
     });
     traces.push({
       name: label("measured"),

@@ -76,8 +76,33 @@ function setTheme(name) {
   document.getElementById("theme").textContent = name === "dark" ? "Light colours" : "Dark colours";
 }
 
+/** The experiment that the page's address names, or null. */
+function asked() {
+  const [, name] = location.hash.match(/^#experiment=(.+)$/) || [];
+  try {
+    return name === undefined ? null : decodeURIComponent(name);
+  } catch {
+    return null; // no address of ours
+  }
+}
+
+/** Show the experiment of the page's address in every run that has it. */
+function visit() {
+  const name = asked();
+  const found = data.runs.map((run) => run.experiments.findIndex((e) => e.name === name));
+  found.forEach((at, i) => at < 0 || (chosen[`run-${i}-experiment`] = String(at)));
+  const first = found.findIndex((at) => at >= 0);
+  if (first < 0) return;
+  render();
+  document.getElementById(`run-${first}-experiments`).scrollIntoView();
+}
+
+addEventListener("hashchange", visit);
+
 document.addEventListener("change", ({ target }) => {
   if (target.dataset.key) chosen[target.dataset.key] = target.value;
+  const [, run] = /^run-(\d+)-experiment$/.exec(target.dataset.key) || [];
+  if (run) history.replaceState(null, "", address(data.runs[run].experiments[target.value])); // it can be sent as it stands
   if (target.dataset.method !== undefined) off[target.checked ? "delete" : "add"](target.dataset.method);
   render();
 });
@@ -126,6 +151,7 @@ setTheme(prefers.matches ? "dark" : "light");
 document.querySelector("noscript")?.remove();
 document.getElementById("main").replaceChildren();
 render();
+visit();
 if (holder.dataset.live !== undefined) {
   say(state());
   setTimeout(look, 2000);
