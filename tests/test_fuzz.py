@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from fuzz import run
 from fuzz.mutate import mutate, mutate_json
+from fuzz.readers import NOT_READ, READ, readers, reading
 from fuzz.targets import NAMES, target
 
 from autollmresearch.errors import ResearchError
@@ -30,6 +33,7 @@ RUN = b'{"group": %s, "experiment": "e", "config": %s, "seed": 0, "value": 1, "s
 RUN += b'"seconds": 1, "device": ""}\n'
 STUDY = b'{"spec": {"version": 1}, "evidence": [{"space": [{"kind": "real", "name": "x", "low": 0, "high": 1}], '
 STUDY += b'"columns": {"x": [0.5]}, "losses": [1], "details": %s, "fidelity": {"values": {}, "cost": 1}}], "later": []}'
+MLFLOW, LOOP = b'"experiment_id: 1\\nlifecycle_stage: active\\n"', b', "1/a/params/x": {"link": "x"}}'
 FOUND = [
     ("recipe", b"seed: !!bool x"),
     ("recipe", b"seed: !!int ''"),
@@ -49,14 +53,35 @@ FOUND = [
     ("checkpoint", b'tokenizer.json\n{"version": "1.0", "model": {"type": "nothing"}}'),
     ("checkpoint", b"tokenizer.json\n{}"),
     ("stored_study", STUDY % b"[]"),
+    ("import_mlflow_folder", b'{"1/meta.yaml": "experiment_id: !!bool x"}'),
+    ("import_mlflow_folder", b'{"1/meta.yaml": %s, "1/a/meta.yaml": "run_id: a\\n%s' % (MLFLOW, MLFLOW[1:]) + LOOP),
 ]
 """What broke a reader once: a target, and an input."""
+
+CHANGED = [
+    ("import_trackio_database", -1, b'CREATE TABLE "metrics"', b'CREATE TABL\xff "metrics"'),
+    ("import_trackio_parquet", -1, b"PAR1\x15", b"PAR1\xff"),
+    ("report", 0, b'"at": [false, true], "labels": ["false", "true"]', b'"at": [], "labels": []'),
+    ("report", 0, b'"worst":', b'"w":'),
+    ("report", 0, b'"labels":', b'"l":'),
+    ("report", 0, b'"expected": 0.5', b'"expected": 1' + b"0" * 400),
+    ("report", 0, b'"seeds": 2, "level": "high"', b'"seeds": 2'),
+]
+"""The same, as a change to a seed of the target."""
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND, ids=range(len(FOUND)))
 def test_what_broke_a_reader_once_is_refused_or_read(name: str, data: bytes) -> None:
     with suppress(GymError, ResearchError):
         target(name).read(data)
+
+
+@pytest.mark.parametrize(("name", "seed", "old", "new"), CHANGED, ids=range(len(CHANGED)))
+def test_changes_that_broke_a_reader_once_are_refused_or_read(name: str, seed: int, old: bytes, new: bytes) -> None:
+    whole = target(name).seeds()[seed]
+    assert old in whole
+    with suppress(GymError, ResearchError):
+        target(name).read(whole.replace(old, new))
 
 
 @pytest.mark.filterwarnings("ignore")  # other people's libraries, of what is wrong in a file
@@ -79,14 +104,48 @@ def test_nothing_but_typed_errors_comes_of_changed_inputs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_some_seed_of_every_target_is_read_whole(name: str) -> None:
+def test_some_seed_of_every_target_is_read_whole_and_they_reach_its_readers(name: str) -> None:
     chosen = target(name)
-    read = 0
-    for seed in chosen.seeds():
-        with suppress(GymError, ResearchError):
-            chosen.read(seed)
-            read += 1
+    seeds, read, entered = chosen.seeds(), 0, set[tuple[str, int]]()
+
+    def enter(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            entered.add((frame.f_globals.get("__name__", ""), frame.f_code.co_firstlineno))
+
+    before = sys.getprofile()
+    sys.setprofile(enter)
+    try:
+        for seed in seeds:
+            with suppress(GymError, ResearchError):
+                chosen.read(seed)
+                read += 1
+    finally:
+        sys.setprofile(before)
     assert read, "what is refused at once never reaches the reader's depths"
+    missed = {f for f, reads in READ.items() if reads == name and readers()[f] not in entered}
+    assert not missed, f"fuzz/readers.py says that {name} reads them, but no seed of it gets there"
+
+
+def test_every_reader_of_bytes_has_a_target_or_a_reason() -> None:
+    named = [*READ, *(f for functions in NOT_READ.values() for f in functions)]
+    assert sorted(named) == sorted(readers()), "say in fuzz/readers.py which target reads it, or why none does"
+    assert {*READ.values()} <= {*NAMES}
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        ("def f(p): return p.read_text()", ["f"]),
+        ("class A:\n    @cache\n    def f(self, p):\n        with p.open('rb') as file: pass", ["A.f"]),
+        ("def f(p):\n    def g(): return pyarrow.parquet.read_table(p)\n    return g", ["f.g"]),
+        ("from optuna.storages import RDBStorage\ndef f(url): return [RDBStorage(url)]", ["f"]),
+        ("DATA = json.loads(TEXT)", [""]),
+        ("def f(p): p.open('w').write('a')", []),
+        ("def f(x): return json.loads(json.dumps(x))", []),
+    ],
+)
+def test_what_opens_or_parses_is_found(planted: str, found: list[str]) -> None:
+    assert [name for name, _ in reading(planted)] == found
 
 
 def test_changes_reach_into_json_and_stay_within_their_length() -> None:

@@ -43,12 +43,11 @@ def read_yaml(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
         InvalidDescription: it cannot be read, is no mapping, or has another key.
     """
     try:
-        data = _plain_yaml(path.read_text(encoding="utf-8"))
+        data = plain_yaml(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InvalidDescription(f"{path} cannot be read: {problem.strerror or problem}") from None
-    except Exception as problem:  # PyYAML raises nearly anything for a tag with the wrong value, such as !!bool x
-        kind = "" if isinstance(problem, InvalidDescription) or "\n" in str(problem) else f"{type(problem).__name__}: "
-        raise InvalidDescription(f"{path} cannot be read as YAML: {kind}{problem}") from None
+    except (InvalidDescription, ValueError) as problem:
+        raise InvalidDescription(f"{path} cannot be read as YAML: {problem}") from None
     if not isinstance(data, dict):
         raise InvalidDescription(f"{path}: {what} maps its keys to values; found {shown(data)}")
     unknown = [k for k in data if k not in keys]
@@ -59,12 +58,23 @@ def read_yaml(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
     return data
 
 
-def _plain_yaml(text: str) -> Any:
+def plain_yaml(text: str) -> Any:
     """The plain data in a YAML document; like `yaml.safe_load`, but a few lines of aliases cannot grow into gigabytes.
 
     Raises:
-        InvalidDescription: written out, it is longer than `MOST_VALUES` or has no end; or it is nested too deeply.
+        InvalidDescription: it is no YAML; written out, it is longer than `MOST_VALUES` or has no end; or it is nested
+            too deeply.
     """
+    try:
+        return _plain_yaml(text)
+    except InvalidDescription:
+        raise
+    except Exception as problem:  # PyYAML raises nearly anything for a tag with the wrong value, such as !!bool x
+        kind = "" if "\n" in str(problem) else f"{type(problem).__name__}: "
+        raise InvalidDescription(f"{kind}{problem}") from None
+
+
+def _plain_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):

@@ -200,8 +200,12 @@ def is_orphan(directory: Path) -> bool:
 
 
 def _ids(directory: Path) -> list[int]:
-    """The keeper's process id and the command's process group, as far as they are known."""
+    """The keeper's process id and the command's process group, as far as they are known.
+
+    The command can write over the file: to the system -1 is every process and 0 is this one's group.
+    """
     try:
-        return [int(word) for word in (directory / LOCK).read_text().split()]
+        ids = [int(word) for word in (directory / LOCK).read_text().split()]
     except (OSError, ValueError):
         return []
+    return ids if all(1 < i < 1 << 31 for i in ids) else []

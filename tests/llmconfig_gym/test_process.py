@@ -189,3 +189,9 @@ def test_files_that_the_command_wrote_over_count_as_absent(tmp_path: Path, conte
         (tmp_path / name).write_bytes(content)
     assert ended(tmp_path) is None
     assert last_job(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["-1 -1", "0 0", "1 7", "9 99999999999", "seven"])
+def test_ids_that_are_no_process_of_ours_are_not_believed(tmp_path: Path, text: str) -> None:
+    (tmp_path / LOCK).write_text(text)
+    assert process._ids(tmp_path) == []

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.benchmark.standing import Standing
 from autollmresearch.benchmark.summary import Group, MethodSummary, method_order, shown_budgets
 
@@ -258,8 +259,8 @@ def first_choices(protocol: str, rows: pd.DataFrame) -> Table:
 
 def facts(manifest: dict[str, Any]) -> str:
     """With what a benchmark was made."""
-    s = manifest["settings"]
+    s = BenchmarkSettings(**manifest["settings"])
     return (
-        f"Targets: {s['level']} fidelity. {s['budget']} trials per episode, {s['seeds']} seeds. "
+        f"Targets: {s.level} fidelity. {s.budget} trials per episode, {s.seeds} seeds. "
         f"Version {manifest['version']}, settings digest {manifest['digest'][:12]}."
     )

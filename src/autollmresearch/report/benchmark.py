@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,14 @@ from autollmresearch.errors import ResultsMismatch
 from autollmresearch.report.conversation import episode_of
 from autollmresearch.report.landscape import Axis, axis_from_dict, code_of, rounded, run_text
 from llmconfig_gym.files import read_lines
+from llmconfig_gym.plain import is_number, is_text
 from llmconfig_gym.text import number
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What plain Python raises of JSON that is something else."""
 
 LINES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 MARKERS = {
@@ -124,12 +128,57 @@ def _costs(frame: pd.DataFrame) -> Table:
     return Table("What all proposals took", headers, tuple(rows))
 
 
+@dataclass(frozen=True)
+class _Target:
+    """What the benchmark kept of an experiment's table: its landscape's axes, what the page shows, cheaper runs."""
+
+    axes: tuple[Axis, ...]
+    shown: Mapping[str, Any]
+    evidence: Table
+
+
+_UNKNOWN: Mapping[str, Any] = {
+    "facts": ["This benchmark was made before tables were kept for its report."],
+    "metric": "",
+    "direction": "minimize",
+    "axes": [],
+    "layers": [],
+    "worst": None,
+    "optimum": None,
+}
+"""What the page shows of an experiment whose table was not kept."""
+
+
+def _target(data: Mapping[str, Any]) -> _Target:
+    """One of `targets.json`. Raises the errors of plain Python where `data` is something else."""
+    axes = tuple(axis_from_dict(a) for a in data["axes"])
+    known = data["layer"]
+    layer = {"label": known["label"], "codes": known["codes"], "values": known["values"]}
+    layer |= {key: int(known[key]) for key in ("runs", "cells")}
+    texts = (data["fidelity"], data["metric"], layer["label"], *layer["codes"])
+    numbers = (data["best"]["value"], *layer["values"], *([] if data["worst"] is None else [data["worst"]]))
+    if not all(map(is_text, texts)) or not all(map(is_number, numbers)) or len(layer["codes"]) != len(layer["values"]):
+        raise ValueError("a landscape has as many values as codes")
+    if data["direction"] not in ("minimize", "maximize"):
+        raise ValueError("a metric is minimized or maximized")
+    shown = {
+        "facts": _facts(data),
+        "metric": data["metric"],
+        "direction": data["direction"],
+        "axes": [{"name": a["name"], "labels": a["labels"]} for a in data["axes"]],
+        "layers": [layer],
+        "worst": data["worst"],
+        "optimum": _optimum(data, axes),
+    }
+    return _Target(axes, shown, _evidence(data))
+
+
 def _experiment(
-    name: str, rows: pd.DataFrame, target: Mapping[str, Any] | None, episodes: list[dict[str, Any]]
+    name: str, rows: pd.DataFrame, target: _Target | None, episodes: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """One experiment: regret, its landscape, every method's path in the first seed, first choices, conversations."""
     shown = rows.assign(config=rows["config"].astype(str).map(_text))
-    axes = [axis_from_dict(data) for data in target["axes"]] if target else []
+    axes = target.axes if target else ()
     seed = min(rows["seed"].tolist())
     served = rows[(rows["seed"] == seed) & (rows["outcome"] != NOT_APPLICABLE)]
     paths = [
@@ -139,17 +188,11 @@ def _experiment(
     ]
     return {
         "name": name,
-        "facts": _facts(target) if target else ["This benchmark was made before tables were kept for its report."],
-        "metric": target["metric"] if target else "",
-        "direction": target["direction"] if target else "minimize",
-        "axes": [{"name": a["name"], "labels": a["labels"]} for a in target["axes"]] if target else [],
-        "layers": [target["layer"]] if target else [],
-        "worst": target["worst"] if target else None,
-        "optimum": _optimum(target, axes) if target else None,
+        **(target.shown if target else _UNKNOWN),
         "seed": seed,
         "results": [_result(group, shown[shown["protocol"] == group.protocol]) for group in summarize(rows)],
         "paths": paths,
-        "tables": [asdict(_evidence(target))] if target else [],
+        "tables": [asdict(target.evidence)] if target else [],
         "episodes": episodes,
     }
 
@@ -177,12 +220,12 @@ def _evidence(target: Mapping[str, Any]) -> Table:
     return Table("Cheaper experiments, all that was measured", ("fidelity", "runs", "best value", "at"), tuple(rows))
 
 
-def _optimum(target: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
+def _optimum(target: Mapping[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
     best = target["best"]
     return {"code": code_of(axes, best["config"]), "value": best["value"], "text": run_text(best["config"])}
 
 
-def _path(method: str, protocol: str, rows: pd.DataFrame, axes: list[Axis]) -> dict[str, Any]:
+def _path(method: str, protocol: str, rows: pd.DataFrame, axes: Sequence[Axis]) -> dict[str, Any]:
     trials = []
     for row in rows.sort_values("trial").itertuples():
         config = _config(str(row.config))
@@ -213,17 +256,14 @@ def _config(text: str) -> dict[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def _read_targets(out: Path) -> dict[str, Any]:
+def _read_targets(out: Path) -> dict[str, _Target]:
     path = out / TARGETS
     if not path.is_file():
         return {}
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for target in data.values():
-            _facts(target), _evidence(target), _optimum(target, [axis_from_dict(a) for a in target["axes"]])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {name: _target(data) for name, data in json.loads(path.read_text(encoding="utf-8")).items()}
+    except _DAMAGE:
         raise ResultsMismatch(f"{path} is damaged; remove it, and the report does without landscapes") from None
-    return data
 
 
 def _read_episodes(out: Path) -> dict[str, list[dict[str, Any]]]:
@@ -233,6 +273,6 @@ def _read_episodes(out: Path) -> dict[str, list[dict[str, Any]]]:
         for line in read_lines(path) if path.is_file() else []:
             data = json.loads(line)
             found.setdefault(str(data["experiment"]), []).append(episode_of(data))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except _DAMAGE:
         raise ResultsMismatch(f"{path} is damaged; remove it, and the report does without conversations") from None
     return found

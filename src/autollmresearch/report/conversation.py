@@ -15,12 +15,12 @@ from llmconfig_gym.text import number
 
 
 def episode_of(data: dict[str, Any]) -> dict[str, Any]:
-    """A line of a benchmark's `episodes.jsonl`."""
+    """A line of a benchmark's `episodes.jsonl`. Raises the errors of plain Python where `data` is something else."""
     trajectory = from_dict(data)
     return {
-        "method": data["method"],
-        "protocol": data["protocol"],
-        "seed": data["seed"],
+        "method": str(data["method"]),
+        "protocol": str(data["protocol"]),
+        "seed": trajectory.seed,
         "turns": [
             {"n": n, **_turn(turn), **_beside(raw)}
             for n, (turn, raw) in enumerate(zip(trajectory.turns, data["turns"], strict=True), start=1)
@@ -41,7 +41,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
         chosen = values(proposal.config)
     return {
         "read": proposal.prompt,
-        "thought": proposal.reasoning,
+        "thought": str(proposal.reasoning),
         "chose": chosen,
         "told": told,
         "state": "failed" if outcome.value is None else "complete",
@@ -51,7 +51,10 @@ def _turn(turn: Turn) -> dict[str, Any]:
 
 def _beside(raw: Mapping[str, Any]) -> dict[str, Any]:
     """What a line holds beside a trajectory: what was expected, and the trends seen."""
-    return {"expected": expected_text(raw.get("expected"), raw.get("expected_sd")), "trends": raw.get("trends", "")}
+    return {
+        "expected": expected_text(raw.get("expected"), raw.get("expected_sd")),
+        "trends": str(raw.get("trends", "")),
+    }
 
 
 def trial_turn(spec: Spec, trial: LiveTrial) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from llmconfig_gym.experiment import Metric
 from llmconfig_gym.parameter import Categorical, FloatArray, Grid, Integer, Ordered, Parameter, Real, Simplex
+from llmconfig_gym.plain import is_number, is_text
 from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Config, Space
 from llmconfig_gym.text import value_text
@@ -66,9 +67,7 @@ class Axis:
         if isinstance(self.at[0], str | bool):
             same = [type(a) is type(value) and a == value for a in self.at]
             return CODES[same.index(True)] if True in same else UNKNOWN
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            return UNKNOWN
-        if self.log and value <= 0:
+        if not isinstance(value, int | float) or not is_number(value) or (self.log and value <= 0):
             return UNKNOWN
         at = np.asarray(self.at, dtype=np.float64)
         apart = np.abs(np.log(at) - np.log(value)) if self.log else np.abs(at - value)
@@ -80,8 +79,16 @@ class Axis:
 
 
 def axis_from_dict(data: Mapping[str, Any]) -> Axis:
-    """The axis that `to_dict` wrote."""
-    return Axis(data["name"], data["parameter"], data["component"], data["log"], tuple(data["at"]))
+    """The axis that `to_dict` wrote. Raises `ValueError`, `TypeError` or `KeyError` where `data` is something else."""
+    log: object = data["log"]
+    axis = Axis(data["name"], data["parameter"], data["component"], log is True, tuple(data["at"]))
+    texts = (axis.name, axis.parameter, axis.component or "", *data["labels"])
+    cells = (all(map(is_number, axis.at)), all(isinstance(a, bool) for a in axis.at), all(map(is_text, axis.at)))
+    if not all(map(is_text, texts)) or not any(cells) or not 0 < len(axis.at) == len(data["labels"]) <= len(CODES):
+        raise ValueError("an axis has names and labels, and as many cells, all numbers, all words or all truth values")
+    if not isinstance(log, bool) or (log and not (cells[0] and min(map(float, axis.at)) > 0)):
+        raise ValueError("an axis is logarithmic or not, and if it is, its numbers are above 0")
+    return axis
 
 
 def axes_of(space: Space, pools: Iterable[Pool] = ()) -> tuple[Axis, ...]:

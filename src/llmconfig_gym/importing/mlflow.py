@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from llmconfig_gym.errors import ImportProblem
+from llmconfig_gym.description import plain_yaml
+from llmconfig_gym.errors import ImportProblem, InvalidDescription
 from llmconfig_gym.importing.source import Source
 from llmconfig_gym.importing.trackers import Runs, read_only
 
@@ -74,11 +75,9 @@ def read_file_store(source: Source) -> Runs:
 
 
 def _meta(file: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        data = plain_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InvalidDescription):
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -108,7 +107,11 @@ def _last(text: str) -> float:
 
 
 def _inside(root: Path, file: Path) -> Path:
-    """Refuse links that lead out of the folder."""
-    if not file.resolve().is_relative_to(root):
+    """Refuse links that lead out of the folder, or to themselves."""
+    try:
+        inside = file.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):
+        inside = False
+    if not inside:
         raise ImportProblem(f"{file} is a link that leads out of {root.name}; remove it")
     return file

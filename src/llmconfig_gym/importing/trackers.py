@@ -112,5 +112,5 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             yield database
-    except sqlite3.Error as problem:
+    except (sqlite3.Error, UnicodeDecodeError) as problem:  # the latter of a damaged list of tables
         raise ImportProblem(f"{path.name} cannot be read as a SQLite database of runs: {problem}") from None

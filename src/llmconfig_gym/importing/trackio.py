@@ -82,7 +82,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
     try:
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path, partitioning=None).to_pylist()
-    except (pyarrow.ArrowException, ValueError, OverflowError) as problem:
+    except (OSError, pyarrow.ArrowException, ValueError, OverflowError) as problem:
         raise ImportProblem(f"{path.name} cannot be read as Parquet: {problem}; export it again") from None
     if rows and "run_name" not in rows[0]:
         raise ImportProblem(f"{path.name} has no column run_name, which trackio writes; export it again")
