@@ -202,7 +202,7 @@ def _result(group: Group, rows: pd.DataFrame) -> dict[str, Any]:
     return {
         **_curves(group),
         "protocol": group.protocol,
-        "size": " ".join((f"Mean over {group.seeds} seeds, with 95 % bootstrap intervals.", *not_applicable(group))),
+        "size": " ".join((f"Mean over {group.seeds} seeds; 95 % intervals over these alone.", *not_applicable(group))),
         "tables": [asdict(by_trial(group)), asdict(first_choices(group.protocol, rows))],
     }
 

@@ -76,7 +76,8 @@ function regretPlot(parts, axis, looks, off) {
 /** Average ranks, the best at the top, each with half of the critical difference to either side. */
 function rankPlot(ranks, critical, looks, off, width) {
   const shown = ranks.filter(({ method }) => !off.has(method));
-  const most = width < 520 ? 14 : 40;
+  const narrow = width < 520;
+  const most = narrow ? 14 : 40;
   const cut = (name) => (name.length > most ? `…${name.slice(1 - most)}` : name); // paths differ at their ends
   const trace = (place) => {
     const { method, rank } = shown[place];
@@ -99,7 +100,7 @@ function rankPlot(ranks, critical, looks, off, width) {
     height: 90 + 24 * shown.length,
     layout: layout({
       shapes: [{ type: "rect", layer: "below", fillcolor: dark() ? "#30363d" : "#e3e7ec", ...band }],
-      xaxis: { title: { text: "average rank; 1 is best" }, zeroline: false },
+      xaxis: { title: { text: narrow ? "average rank" : "average rank; 1 is best" }, zeroline: false },
       yaxis: {
         tickvals: shown.map((_, place) => place),
         ticktext: shown.map(({ method }) => plain(cut(method))),
