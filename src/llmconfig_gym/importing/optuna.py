@@ -13,6 +13,7 @@ from llmconfig_gym.errors import ImportProblem, missing_extra
 from llmconfig_gym.experiment import Direction
 from llmconfig_gym.importing.source import Source
 from llmconfig_gym.importing.trackers import Runs
+from llmconfig_gym.parameter import shown
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -90,6 +91,8 @@ def _objectives(study: Study) -> dict[str, Direction]:
     names = study.metric_names
     if names is None:
         names = ["value"] if len(study.directions) == 1 else [f"values_{i}" for i in range(len(study.directions))]
+    if not all(isinstance(name, str) for name in names):
+        raise ImportProblem(f"{study.study_name} calls a metric {shown(names)}; expected a text for each")
     ways: list[Direction] = ["maximize" if d.name == "MAXIMIZE" else "minimize" for d in study.directions]
     return dict(zip(names, ways, strict=True))
 
