@@ -4,7 +4,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,15 +28,37 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
-def mirror() -> Path:
-    """Where copies of the public tables are; without one these tests would need the network."""
-    if chosen := os.environ.get(MIRROR_VARIABLE):
-        return Path(chosen)
-    reason = f"{MIRROR_VARIABLE} is not set: the tests of the public tables need a local copy (owner/repo/commit/path)"
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason + "; in CI that is a failure")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """`missing(reason)`: what a test needs is not there. In CI that is a failure, elsewhere the test is skipped."""
+    return _missing
+
+
+@pytest.fixture(scope="session")
+def module(missing: Callable[[str], NoReturn]) -> Callable[[str], ModuleType]:
+    """`module(name)`: a module that a test needs, imported, or else `missing`."""
+
+    def imported(name: str) -> ModuleType:
+        try:
+            return import_module(name)
+        except ImportError as problem:
+            missing(f"{name} cannot be imported ({problem})")
+
+    return imported
+
+
+@pytest.fixture(scope="session")
+def mirror(missing: Callable[[str], NoReturn]) -> Path:
+    """Where copies of the public tables are; without one these tests would need the network."""
+    if not (chosen := os.environ.get(MIRROR_VARIABLE)):
+        missing(f"{MIRROR_VARIABLE} is not set: the tests of the public tables need a copy (owner/repo/commit/path)")
+    return Path(chosen)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from autollmresearch.cli.main import main
+from autollmresearch.cli.report_command import page_data
 from autollmresearch.dialogue import conversation
 from autollmresearch.errors import InvalidSettings, StorageProblem
 from autollmresearch.evidence.records import Problem
@@ -375,6 +376,47 @@ def test_no_secret_is_in_what_run_keeps_or_says_or_in_the_next_prompt(planted: N
     for path, text in _kept(tmp_path / "runs", but=("log.txt",)):  # what the command prints is its own affair
         assert not _leaks(text), path
     assert not _leaks("\n".join(m["content"] for m in conversation(_state(study))))
+
+
+TELLS_ALL = """
+import os, sys
+key, token, db = (os.environ[name] for name in ("OPENAI_API_KEY", "MY_TOKEN", "DB"))
+print("key " + key + " token " + token + " db " + db)
+print("val_loss=1.0")
+if sys.argv[1] != "a":
+    sys.exit("refused: " + key + " " + token + " " + db)
+"""
+
+
+def test_no_secret_is_in_a_page_or_in_json_of_a_study_whose_command_prints_them(
+    planted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log of each trial holds them, for it is what the command printed; nothing that is made to be shown does."""
+    _settings(
+        tmp_path,
+        command=[sys.executable, "-S", "-c", TELLS_ALL, "{way}"],
+        parameters=[{"kind": "categorical", "name": "way", "choices": ["a", "b"]}],
+        env={"MY_TOKEN": TOKEN},
+    )
+    place = str(tmp_path / "runs" / "mine")
+    page = tmp_path / "page.html"
+    told = []
+    for command in (
+        ["run", str(tmp_path / "study.yaml"), "--format", "json"],
+        ["status", place],
+        ["status", place, "--format", "json"],
+        ["report", place, "--out", str(page)],
+        ["report", place, "--out", str(page), "--format", "json"],
+    ):
+        assert main(command) == 0
+        told += [*capsys.readouterr()]
+    told += [page.read_text("utf-8"), json.dumps(page_data([place], None))]  # the latter is what `view` serves
+    logs = sorted((tmp_path / "runs/mine/trials").glob("*/log.txt"))
+    assert len(logs) == 2
+    assert all(_leaks(log.read_text()) == [*SECRETS] for log in logs)
+    assert any("refused: [OPENAI_API_KEY] [MY_TOKEN]" in text for text in told)
+    assert "[OPENAI_API_KEY]" in told[-1], "the page says why a trial failed"
+    assert not [text for text in told if _leaks(text)]
 
 
 def _state(study: LiveStudy) -> State:

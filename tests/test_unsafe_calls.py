@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(p for folder in ("src", "fuzz", "benchmarks", "examples", ".ci") for p in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("src", "fuzz", "benchmarks", "docs", "examples", "integrations", ".ci")
+FILES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 
 NEVER = {
     *("eval", "exec", "compile", "__import__", "execfile", "os.system", "os.popen", "pty.spawn", "code.interact"),
@@ -39,6 +40,7 @@ SETTLED = {
     "torch.load": ("weights_only", True),
     "numpy.load": ("allow_pickle", False),
     "AutoModelForCausalLM.from_pretrained": ("use_safetensors", True),
+    "AutoPeftModelForCausalLM.from_pretrained": ("use_safetensors", True),
 }
 """What is called with this argument only, and written so, whatever the library's default is this year."""
 
@@ -71,7 +73,7 @@ def unsafe(source: str) -> Iterator[str]:
         for name, value in REFUSED.items():
             if name in given and given[name] == value:
                 yield f"{node.lineno}: {name}={value}"
-        called = named(node.func).removeprefix("transformers.")
+        called = named(node.func).removeprefix("transformers.").removeprefix("peft.")
         if (asked := SETTLED.get(called)) and given.get(asked[0]) != asked[1]:
             yield f"{node.lineno}: {called} without {asked[0]}={asked[1]}"
 
@@ -113,6 +115,7 @@ def test_every_exception_is_needed() -> None:
         "from urllib.request import urlopen\nurlopen(url)",
         "joblib.load(path)",
         "from transformers import AutoModelForCausalLM\nAutoModelForCausalLM.from_pretrained(path)",
+        "from peft import AutoPeftModelForCausalLM\nAutoPeftModelForCausalLM.from_pretrained(path)",
         "AutoTokenizer.from_pretrained(path, trust_remote_code=True)",
         "tarfile.open(path).extractall()",
         "requests.get('http://host/file')",

@@ -1,6 +1,5 @@
 """Small synthetic suites: a moving optimum with holes, a mixture pool that is maximised, a space of mixed kinds."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -366,18 +365,6 @@ def shipped(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     AgentSettings(Style(top=2, evidence=True, trends=False), context=8000, score=True).save(path)
     monkeypatch.setattr("autollmresearch.policies.named.SHIPPED", path)
     return path
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason + "; in CI that is a failure")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def missing() -> Callable[[str], NoReturn]:
-    """`missing(reason)`: what a test needs is not installed. In CI that is a failure, elsewhere the test is skipped."""
-    return _missing
 
 
 FLAGS = (

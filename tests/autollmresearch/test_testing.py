@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import llmconfig_gym.testing
 from autollmresearch.benchmark.protocols import Protocol
 from autollmresearch.errors import NotApplicable
 from autollmresearch.methods import make_policy
-from autollmresearch.policy import Candidate, Policy, Proposal, State, nearest_untried
+from autollmresearch.policy import Candidate, Policy, Proposal, State, Usage, nearest_untried
 from autollmresearch.testing import Game, PolicyTestCase
 from llmconfig_gym.catalog import load_suite
 from llmconfig_gym.errors import BrokenPromise
-from llmconfig_gym.experiment import Experiment
+from llmconfig_gym.experiment import Experiment, Outcome
 from llmconfig_gym.suite import Suite
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +115,12 @@ class TooSure(Sound):
 
 class Unwritable(Sound):
     def one(self, state: State) -> Proposal:
-        return Proposal(self.config(state), mean=np.float32(0.5))  # type: ignore[arg-type]
+        return Proposal(self.config(state), usage=Usage(9, 9, np.float32(0.5)))  # type: ignore[arg-type]
+
+
+class LessThanSure(Sound):
+    def one(self, state: State) -> Proposal:
+        return Proposal(self.config(state), mean=0.5, sd=-1.0)
 
 
 class Repeats(Sound):
@@ -223,32 +229,34 @@ class Refuses(Sound):
         raise NotApplicable("nothing is to its taste")
 
 
-DEFECTS: list[tuple[str, type[Sound]]] = [
-    ("test_one_proposal_per_state", OneForAll),
-    ("test_one_proposal_per_state", BareConfigurations),
-    ("test_one_proposal_per_state", Refuses),
-    ("test_proposals_can_be_told", OffTheTable),
-    ("test_proposals_can_be_told", Illegal),
-    ("test_proposals_can_be_told", BareConfigurations),
-    ("test_proposals_are_plain_data", NoText),
-    ("test_proposals_are_plain_data", ExpectsNothing),
-    ("test_proposals_are_plain_data", TooSure),
-    ("test_never_repeats", Repeats),
-    ("test_never_repeats", GivesUp),
-    ("test_the_seed_is_honoured", GlobalRandom),
-    ("test_the_seed_is_honoured", GlobalNumpy),
-    ("test_it_keeps_nothing_between_calls", Counts),
-    ("test_it_keeps_nothing_between_calls", GlobalRandom),
-    ("test_the_batch_does_not_matter", OneGenerator),
-    ("test_states_are_not_changed", SortsStates),
-    ("test_states_are_not_changed", Empties),
-    ("test_states_are_not_changed", SortsRuns),
-    ("test_trials_without_a_value_do_not_stop_it", Arithmetic),
-    ("test_trials_without_a_value_do_not_stop_it", AsksAgain),
-    ("test_it_does_not_know_the_optimum", Peeks),
-    ("test_it_does_not_know_the_optimum", Boasts),
+DEFECTS: list[tuple[str, type[Sound], str]] = [
+    ("test_one_proposal_per_state", OneForAll, "return one Proposal per state"),
+    ("test_one_proposal_per_state", BareConfigurations, "return one Proposal per state"),
+    ("test_one_proposal_per_state", Refuses, "finds no game applicable"),
+    ("test_proposals_can_be_told", OffTheTable, "must be one of state.problem.pool"),
+    ("test_proposals_can_be_told", Illegal, "must be one of state.problem.pool"),
+    ("test_proposals_can_be_told", BareConfigurations, "in an episode it raised"),
+    ("test_proposals_are_plain_data", NoText, "reasoning and trends are text"),
+    ("test_proposals_are_plain_data", ExpectsNothing, "mean and sd are finite numbers or None, found nan"),
+    ("test_proposals_are_plain_data", LessThanSure, "mean and sd are finite numbers or None, found 0.5 and -1"),
+    ("test_proposals_are_plain_data", TooSure, "probabilities of candidates lie in"),
+    ("test_proposals_are_plain_data", Unwritable, "cannot be written as JSON"),
+    ("test_never_repeats", Repeats, "one was proposed twice"),
+    ("test_never_repeats", GivesUp, "in an episode it raised IndexError"),
+    ("test_the_seed_is_honoured", GlobalRandom, "two episodes of one seed differ"),
+    ("test_the_seed_is_honoured", GlobalNumpy, "two episodes of one seed differ"),
+    ("test_it_keeps_nothing_between_calls", Counts, "all it knows must be in the state"),
+    ("test_it_keeps_nothing_between_calls", GlobalRandom, "all it knows must be in the state"),
+    ("test_the_batch_does_not_matter", OneGenerator, "are given other proposals than together"),
+    ("test_states_are_not_changed", SortsStates, "changed the list of states"),
+    ("test_states_are_not_changed", Empties, "a policy changed a state"),
+    ("test_states_are_not_changed", SortsRuns, "after the trials .* it raised ValueError"),
+    ("test_trials_without_a_value_do_not_stop_it", Arithmetic, "after the trials .* it raised TypeError"),
+    ("test_trials_without_a_value_do_not_stop_it", AsksAgain, "was told before"),
+    ("test_it_does_not_know_the_optimum", Peeks, "does the policy read the table"),
+    ("test_it_does_not_know_the_optimum", Boasts, "a reason tells the best value before any run"),
 ]
-"""The check that has to find it, and a policy that has it."""
+"""The check that has to find it, a policy that has it, and what that check says of it (and no other does)."""
 
 
 def _case(make: Callable[[], Policy]) -> PolicyTestCase:
@@ -262,15 +270,30 @@ def test_a_sound_policy_passes_all_checks() -> None:
         getattr(_case(Sound), check)()
 
 
-@pytest.mark.parametrize(("check", "make"), DEFECTS)
-def test_a_planted_defect_is_caught(check: str, make: Callable[[], Policy]) -> None:
-    with pytest.raises(BrokenPromise) as problem:
+@pytest.mark.parametrize(("check", "make", "says"), DEFECTS)
+def test_a_planted_defect_is_caught(check: str, make: Callable[[], Policy], says: str) -> None:
+    with pytest.raises(BrokenPromise, match=says):
         getattr(_case(make), check)()
-    assert len(str(problem.value)) > 20
+
+
+class Misread(Experiment):
+    """What it tells is another thing after it was written as JSON."""
+
+    def tell(self, config: object) -> Outcome:
+        outcome = super().tell(config)
+        return replace(outcome, details={3: 0.5})  # type: ignore[dict-item]
+
+
+def test_a_trajectory_that_is_read_as_another_is_caught() -> None:
+    case = _case(Sound)
+    e, problem = case.games()[0]
+    case.games = lambda: [(Misread(**{f.name: getattr(e, f.name) for f in fields(e) if f.init}), problem)]  # type: ignore[method-assign]
+    with pytest.raises(BrokenPromise, match="a trajectory is read as another"):
+        case.test_proposals_are_plain_data()
 
 
 def test_every_check_has_a_planted_defect() -> None:
-    assert {check for check, _ in DEFECTS} == CHECKS
+    assert {check for check, *_ in DEFECTS} == CHECKS
 
 
 def test_a_case_without_a_subject_says_what_to_write() -> None:

@@ -7,9 +7,9 @@ the same command goes on when the trouble is over.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import pytest
@@ -27,6 +27,7 @@ from autollmresearch.live import attempts
 from autollmresearch.live.study import load_study
 from llmconfig_gym.catalog import CACHE_VARIABLE
 from llmconfig_gym.cli.main import main as gym
+from llmconfig_gym.suite import Suite
 
 RUNS = """run,N,tokens,lr,batch_size,val_loss
 a,25M,5e8,1e-4,64,3.91
@@ -38,6 +39,8 @@ f,100M,2B,1e-2,128,3.60
 """
 SUGGEST = ["suggest", "--from", "runs.csv", "--target", "N=7B,tokens=20B", "--policy", "random", "--budget", "8"]
 SUGGEST += ["--study", "big", "--format", "json"]
+
+FULL = re.compile(r"the disk is full( \(.*\))?; make room, then run the same command again: what was finished is kept")
 
 Start = Callable[[list[str], Path], BaseProcess]
 
@@ -59,7 +62,7 @@ class Disk:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def mounted(tmp_path: Path, missing: Callable[[str], NoReturn]) -> Iterator[Callable[[str], Path]]:
     """Mounts file systems in memory: `mounted("size=2m")`."""
     places: list[Path] = []
 
@@ -70,7 +73,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            pytest.skip(f"a small file system cannot be mounted here (it takes root): {done.stderr.strip()}")
+            missing(f"a small file system cannot be mounted here (it takes root): {done.stderr.strip()}")
         places.append(place)
         return place
 
@@ -103,7 +106,8 @@ def test_a_full_disk_loses_and_doubles_no_trial(
     outcome = ["tell", "big", "0", "2.31"]
     assert told(capsys, outcome) == (
         4,
-        "autollmresearch: sqlite:///autollmresearch.db: the disk is full\n",
+        "autollmresearch: sqlite:///autollmresearch.db: the disk is full; make room, then run the same command again: "
+        "nothing is lost\n",
     )
     assert told(capsys, [*SUGGEST, "--another"])[0] == 4
     disk.free()
@@ -122,7 +126,8 @@ def test_a_benchmark_on_a_full_disk_goes_on_when_there_is_room(
     (disk.path / "out").mkdir()
     disk.fill()
     code, error = told(capsys, [*arguments, str(disk.path / "out")])
-    assert (code, error.partition("]")[0]) == (2, f"autollmresearch: [Errno {errno.ENOSPC}")
+    assert code == 2
+    assert FULL.search(error), error
     assert list((disk.path / "out").iterdir()) == []
     disk.free()
     assert main([*arguments, str(disk.path / "out")]) == 0
@@ -132,6 +137,71 @@ def test_a_benchmark_on_a_full_disk_goes_on_when_there_is_room(
         for out in (disk.path / "out", tmp_path / "other")
     )
     pd.testing.assert_frame_equal(ours, theirs)
+
+
+FILLS = """import pathlib, sys
+lr, n, home = float(sys.argv[1]), float(sys.argv[2]), pathlib.Path(sys.argv[3])
+print(f"loss={(lr - 0.3) ** 2 + 1 / n}", flush=True)
+(home / "calls.txt").open("a").write("x")
+if (home / "calls.txt").read_text() == "xx":
+    with (home / "ballast").open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+"""
+"""A command that fills the disk at its second call, after it has printed its result."""
+
+
+def test_a_run_whose_command_fills_the_disk_goes_on_when_there_is_room(
+    mounted: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = Disk(mounted("size=2m"))
+    (disk.path / "train.py").write_text(FILLS)
+    settings = {
+        "name": "big",
+        "command": "python -S {here}/train.py {lr} {n} {here}",
+        "metric": {"name": "loss", "direction": "minimize"},
+        "parameters": [{"kind": "grid", "name": "lr", "levels": [0.1, 0.2, 0.3]}],
+        "target": {"n": 2},
+        "policy": "random",
+        "budget": 3,
+        "directory": str(disk.path),
+        "storage": f"sqlite:///{disk.path}/autollmresearch.db",
+    }
+    (disk.path / "study.yaml").write_text(json.dumps(settings))
+    run = ["run", str(disk.path / "study.yaml"), "--quiet"]
+    code, error = told(capsys, run)
+    assert code == 2
+    assert FULL.search(error), error
+    disk.free()
+    assert statuses(disk.path) == ["complete", "open"]
+    assert main(run) == 0
+    trials = load_study("big", settings["storage"]).trials()
+    assert [(t.status, t.value) for t in trials] == [("complete", (t.config["lr"] - 0.3) ** 2 + 0.5) for t in trials]
+    assert len({t.config["lr"] for t in trials}) == 3
+
+
+def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
+    mounted: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = Disk(mounted("size=2m"))
+    (tmp_path / "space.yaml").write_text(
+        "metric: {name: loss, direction: minimize}\n"
+        "parameters: [{kind: grid, name: lr, levels: [0.1, 0.2, 0.3]}]\n"
+        "fidelities: [{level: low, n: 1}]\n"
+    )
+    command = "python -S -c \"import sys; print(f'loss={sys.argv[1]}')\" {lr} {n}"
+    collect = ["collect", "--command", command, "--space", str(tmp_path / "space.yaml"), "--no-progress", "--quiet"]
+    collect += ["--out", str(disk.path / "mine")]
+    (disk.path / "mine.work").mkdir()
+    disk.fill()
+    assert gym(collect) == 2
+    error = capsys.readouterr().err
+    assert FULL.search(error), error
+    assert not (disk.path / "mine").exists()
+    disk.free()
+    assert gym(collect) == 0
+    suite = Suite.load(disk.path / "mine")
+    assert [sorted(suite.experiment(id_).values) for id_ in suite.ids] == [[0.1, 0.2, 0.3]]
 
 
 def test_a_read_only_cache_is_read_and_a_download_into_it_refused_in_one_line(

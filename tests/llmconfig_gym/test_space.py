@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ from llmconfig_gym.pool import Pool
 from llmconfig_gym.space import Space
 
 BASIC = Space((Grid("lr", (1e-4, 1e-3, 1e-2), log=True), Categorical("bias", (True, False)), Integer("layers", 2, 8)))
+
+
+@pytest.fixture(scope="module")
+def configspace(module: Callable[[str], ModuleType]) -> ModuleType:
+    return module("ConfigSpace")
 
 
 @given(data=st.data())
@@ -174,8 +181,8 @@ def test_a_grid_is_an_ordered_index_for_optuna() -> None:
     assert distributions["layers"] == IntDistribution(2, 8)
 
 
+@pytest.mark.usefixtures("configspace")
 def test_whatever_configspace_draws_is_legal_and_can_be_told(experiment: Experiment) -> None:
-    pytest.importorskip("ConfigSpace")
     space = experiment.space
     for configuration in space.to_configspace(seed=1).sample_configuration(20):
         drawn = dict(configuration)
@@ -187,24 +194,25 @@ def test_whatever_configspace_draws_is_legal_and_can_be_told(experiment: Experim
         assert experiment.tell(config).kind in ("measured", "snapped")
 
 
-def test_measured_configurations_round_trip_through_configspace(experiment: Experiment) -> None:
-    ConfigSpace = pytest.importorskip("ConfigSpace")
+def test_measured_configurations_round_trip_through_configspace(
+    experiment: Experiment, configspace: ModuleType
+) -> None:
     space = experiment.space
     exported = space.to_configspace()
     for row in range(len(experiment.pool)):
         config = experiment.pool.config(row)
         mixture = any(isinstance(p, Simplex) for p in space.parameters)
         values = space.optuna_params(config) if mixture else config
-        again = dict(ConfigSpace.Configuration(exported, values=values))
+        again = dict(configspace.Configuration(exported, values=values))
         assert space.same(space.from_optuna(again) if mixture else space.check(again), config)
 
 
+@pytest.mark.usefixtures("configspace")
 @pytest.mark.parametrize(
     "p",
     [Integer("n", 3, 3), Real("x", 0.5, 0.5), Grid("g", (2,)), Categorical("c", ("a",)), Integer("n", 1, 1, log=True)],
 )
 def test_a_parameter_of_one_value_can_be_exported_everywhere(p: Any) -> None:
-    pytest.importorskip("ConfigSpace")
     space = Space((p,))
     config = space.decode(np.full(space.width, 0.5))
     assert space.check(dict(space.to_configspace(seed=0).sample_configuration())) == config

@@ -216,12 +216,20 @@ def _command(data: object, here: Path) -> tuple[str, ...]:
     require(fits, "command is a text, or a list of texts", data)
     template = Template.parse(data, "command")  # type: ignore[arg-type]  # just checked
     for part in template.parts:
-        if not Path(part).is_absolute() and "/" not in part[:1] and (here / part).is_file():
+        if not Path(part).is_absolute() and "/" not in part[:1] and _is_file(here / part):
             raise InvalidSettings(
                 f"command names {part}, which lies beside the settings; each trial runs in a directory of its own, "
                 f"so write {{here}}/{part}"
             )
     return template.parts
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a whole program after `-c` is longer than names may be, and is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _check_command(s: RunSettings) -> None:

@@ -192,7 +192,7 @@ _SAID = (
     ("malformed", _DAMAGED),
     ("unable to open database file", "the file cannot be opened; does its directory exist, and may you write there?"),
     ("readonly database", "the file is read-only; change its permissions or copy it elsewhere"),
-    ("disk is full", "the disk is full"),
+    ("disk is full", "the disk is full; make room, then run the same command again: nothing is lost"),
     ("no such table", _FOREIGN),
 )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,14 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autollmresearch.errors import CheckpointProblem
+from autollmresearch.policies.pretrained import HUB_ID, is_directory, split_revision
 from autollmresearch.policy import Proposal, State
 from llmconfig_gym.errors import missing_extra
 
 if TYPE_CHECKING:
     from autollmresearch.policies.causal_lm import CausalLMPolicy
-
-HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
-"""`name` or `owner/name`, as hubs call models."""
 
 DESCRIBES = ("config.json", "adapter_config.json")
 """Files of which a model on a hub has at least one."""
@@ -35,20 +32,12 @@ def missing_package() -> str | None:
     return next((p for p in ("torch", "transformers") if find_spec(p) is None), None)
 
 
-def is_directory(path: str | Path) -> bool:
-    """Whether there is a directory; what is too long for a path, or has a zero byte, is none."""
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):
-        return False
-
-
 @dataclass(frozen=True)
 class AgentPolicy:
     """A language model that is trained, or at least able, to follow the dialogue.
 
     Attributes:
-        path: a checkpoint's directory (a whole model or a LoRA adapter), or a hub id.
+        path: a checkpoint's directory (a whole model or a LoRA adapter), or a hub id, which may end in `@REVISION`.
         options: what `CausalLMPolicy.load` takes beside it.
 
     Raises:
@@ -64,7 +53,8 @@ class AgentPolicy:
             raise missing_extra(package, "agent", "an agent")
         if not is_directory(self.path) and not HUB_ID.fullmatch(self.path):
             raise CheckpointProblem(
-                f"{self.path!r} is no directory with a checkpoint, and no hub id such as Qwen/Qwen3-4B-Instruct-2507"
+                f"{self.path!r} is no directory with a checkpoint, and no hub id such as Qwen/Qwen3-4B-Instruct-2507 "
+                "or OWNER/NAME@REVISION"
             )
 
     def propose(self, states: Sequence[State]) -> list[Proposal]:
@@ -150,13 +140,14 @@ def _base_of(directory: Path) -> Path | None:
 
 
 def _commit(hub_id: str) -> str:
-    """The commit that a hub id stands for, now or, without a network, when it was fetched."""
+    """The commit that a hub id or its revision stands for, now or, without a network, when it was fetched."""
     from huggingface_hub import hf_hub_download
 
     reason = ""
+    name_of_it, revision = split_revision(hub_id)
     for name in DESCRIBES:
         try:
-            return Path(hf_hub_download(hub_id, name)).parent.name
+            return Path(hf_hub_download(name_of_it, name, revision=revision)).parent.name
         except (OSError, ValueError) as problem:
             reason = " ".join(str(problem).split())
     raise CheckpointProblem(f"{hub_id} is no directory, and cannot be found on the hub: {reason}")

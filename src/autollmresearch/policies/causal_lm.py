@@ -22,7 +22,7 @@ from autollmresearch.evidence.analyst import Known
 from autollmresearch.policies.analyst import AnalystPolicy, with_evidence
 from autollmresearch.policies.chat import Chat
 from autollmresearch.policies.decoder import Decoder
-from autollmresearch.policies.pretrained import load_pretrained
+from autollmresearch.policies.pretrained import load_pretrained, local
 from autollmresearch.policies.score import answers, draw, probabilities, weigh
 from autollmresearch.policy import Candidate, Proposal, State, Tokens, Usage
 from llmconfig_gym.description import require
@@ -126,7 +126,7 @@ class CausalLMPolicy:
         device: str | None = None,
         **options: Any,
     ) -> CausalLMPolicy:
-        """The agent in a directory or of a hub id.
+        """The agent in a directory or of a hub id, `@REVISION` or not.
 
         Args:
             decode: by default what the checkpoint says, or `sample` if a temperature is given.
@@ -140,7 +140,8 @@ class CausalLMPolicy:
         """
         import torch
 
-        settings = _changed(AgentSettings.load(Path(path)), options)
+        directory = local(path)
+        settings = _changed(AgentSettings.load(directory), options)
         if temperature is not None:
             decode = decode or "sample"
         if decode is not None:
@@ -149,7 +150,7 @@ class CausalLMPolicy:
         if decode == "greedy":
             heat = 0.0
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model, tokenizer = load_pretrained(path)
+        model, tokenizer = load_pretrained(directory)
         if device == "cpu" and model.dtype == torch.float16:
             model = model.float()  # half precision is for GPUs
         return cls(model.to(device).eval(), tokenizer, settings, heat)

@@ -7,6 +7,7 @@ Results go to standard output, everything else to standard error; what went wron
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -100,12 +101,20 @@ def run_command(
         if isinstance(problem, BrokenPipeError):  # the reader of our output went away: nobody is left to tell
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Exit.DONE
-        say_error(parser.prog, str(problem))
+        say_error(parser.prog, _of_the_system(problem))
         return Exit.WRONG_USE
     except KeyboardInterrupt:
         print(file=sys.stderr)  # the terminal's ^C, or a progress bar, stands on this line
         say_error(parser.prog, f"interrupted. {getattr(args, 'resume_hint', RESUME_HINT)}")
         return Exit.INTERRUPTED
+
+
+def _of_the_system(problem: OSError) -> str:
+    """What the system refused and, of a full disk, which no code can foresee, what to do."""
+    if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return str(problem)
+    where = f" ({problem.filename})" if problem.filename else ""
+    return f"the disk is full{where}; make room, then run the same command again: what was finished is kept"
 
 
 class _Nowhere(TextIOBase):

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from autollmresearch.dialogue import Style
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.evidence.records import Problem
+from autollmresearch.methods import make_policy
 from autollmresearch.policies import agent
 from autollmresearch.policies.agent import AgentPolicy, checkpoint_digest
-from autollmresearch.policies.causal_lm import CausalLMPolicy
+from autollmresearch.policies.causal_lm import AgentSettings, CausalLMPolicy
 from autollmresearch.policy import State
 from llmconfig_gym.errors import MissingExtra
 from llmconfig_gym.experiment import Experiment
@@ -112,17 +114,43 @@ def test_an_empty_directory_is_no_checkpoint(tmp_path: Path, state: State) -> No
 
 
 def test_a_model_on_a_hub_is_known_by_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(hub_id: str, name: str) -> str:
+    def fetch(hub_id: str, name: str, revision: str | None) -> str:
         if hub_id == "me/adapter" and name == "config.json":
             raise FileNotFoundError(f"{name} is not there")
         if hub_id == "me/nothing":
             raise ConnectionError("no\nnetwork")
-        return f"/cache/models--x/snapshots/0123abc/{name}"
+        return f"/cache/models--x/snapshots/{'0123abc' if revision in (None, 'v1') else revision}/{name}"
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
     assert AgentPolicy("me/model").identity() == AgentPolicy("me/adapter").identity() == {"commit": "0123abc"}
+    assert AgentPolicy("me/model@v1").identity() == {"commit": "0123abc"}
+    assert AgentPolicy("me/model@4567def").identity() == {"commit": "4567def"}
     with pytest.raises(CheckpointProblem, match="me/nothing is no directory, and cannot be found on the hub: no netw"):
         AgentPolicy("me/nothing").identity()
+
+
+def test_a_model_on_a_hub_is_loaded_at_the_commit_or_tag_that_is_named(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub's cache holds two commits of one model; without a network that is all there is."""
+    old, new = "a" * 40, "b" * 40
+    repository = tmp_path / "models--me--model"
+    for commit, top in ((old, 1), (new, 2)):
+        shutil.copytree(checkpoint, repository / "snapshots" / commit)
+        AgentSettings(Style(top=top)).save(repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    for name, commit in {"main": new, "v1": old}.items():
+        (repository / "refs" / name).write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name, commit, top in (("", new, 2), ("@v1", old, 1), (f"@{old}", old, 1), (f"@{new}", new, 2)):
+        policy = make_policy(f"agent:me/model{name},device=cpu")
+        assert isinstance(policy, AgentPolicy)
+        assert policy.identity() == {"commit": commit}
+        assert CausalLMPolicy.load(policy.path).settings.style.top == top
+    for unknown in ("me/model@v2", "me/other"):
+        with pytest.raises(CheckpointProblem, match=f"^{unknown} cannot be loaded: .* cannot be fetched from the hub"):
+            CausalLMPolicy.load(unknown)
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])

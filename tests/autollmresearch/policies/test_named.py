@@ -37,7 +37,7 @@ def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert make_policy("agent:~/runs") == AgentPolicy(str(tmp_path / "runs"))
 
 
-@pytest.mark.parametrize("hub_id", ["Qwen/Qwen3-4B-Instruct-2507", "gpt2", "me_2/a.b-c"])
+@pytest.mark.parametrize("hub_id", ["Qwen/Qwen3-4B-Instruct-2507", "gpt2", "me_2/a.b-c", "a/b@v1.0", "a@0123abc"])
 def test_a_hub_id_is_not_looked_up_yet(hub_id: str) -> None:
     assert make_policy(f"agent:{hub_id}") == AgentPolicy(hub_id)
 
@@ -157,7 +157,9 @@ def test_without_what_an_agent_needs_the_analyst_proposes(monkeypatch: pytest.Mo
     assert f"needs {missing}: pip install 'autollmresearch[agent]'" in note
 
 
-@pytest.mark.parametrize("path", ["/nowhere/at/all", "runs/a/checkpoint", "C:\\runs\\x", "../x y", "./no"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/at/all", "runs/a/checkpoint", "C:\\runs\\x", "../x y", "./no", "a/b@", "a/b@v1@v2", "a/b@-x"]
+)
 def test_a_path_that_is_not_there_is_refused_at_once(tmp_path: Path, monkeypatch: Any, path: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointProblem, match="is no directory with a checkpoint, and no hub id"):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from autollmresearch.errors import CheckpointProblem
 from autollmresearch.policies.causal_lm import CausalLMPolicy
@@ -49,6 +51,24 @@ def test_adapters_are_trained_saved_trained_further_and_decide(base: Path, tmp_p
     assert changed <= trainable
     policy = CausalLMPolicy.load(str(tmp_path / "two" / "checkpoint"))
     assert any("lora" in n for n, _ in policy.model.named_parameters())
+    weights = saved / "adapter_model.safetensors"
+    torch.save(load_file(weights), saved / "adapter_model.bin")
+    weights.unlink()
+    for trainable in (True, False):
+        with pytest.raises(CheckpointProblem, match=r"without adapter_model\.safetensors, and pickled weights are not"):
+            load_pretrained(saved, trainable=trainable)
+
+
+def test_the_base_of_an_adapter_is_not_read_from_pickles_either(base: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_model(ModelSettings(path=str(base), lora_rank=2))
+    model.save_pretrained(tmp_path / "adapter")
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    weights = base / "model.safetensors"
+    torch.save(load_file(weights), base / "pytorch_model.bin")
+    weights.unlink()
+    for trainable in (True, False):
+        with pytest.raises(CheckpointProblem, match="safetensors"):
+            load_pretrained(tmp_path / "adapter", trainable=trainable)
 
 
 def test_what_is_no_checkpoint_is_one_line(base: Path, tmp_path: Path) -> None:

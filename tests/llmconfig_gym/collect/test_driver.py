@@ -108,8 +108,10 @@ def test_asking_what_remains_writes_nothing(runner: Any, tmp_path: Path) -> None
     assert not (tmp_path / "work").exists()
 
 
-def test_two_processes_do_not_share_a_directory(runner: Any, tmp_path: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
+def test_two_processes_do_not_share_a_directory(
+    runner: Any, tmp_path: Path, module: Callable[[str], ModuleType]
+) -> None:
+    fcntl = module("fcntl")
     collect(runner, tmp_path, progress=False)
     with (tmp_path / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

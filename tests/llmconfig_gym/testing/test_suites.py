@@ -165,8 +165,8 @@ def _of(*experiments: Experiment, title: Any = "own") -> Suite:
     return Suite.of("own", Card(title), experiments)
 
 
-def _defects() -> list[tuple[str, Suite]]:
-    """What is wrong, the check that has to find it, and a suite that has it."""
+def _defects() -> list[tuple[str, Suite, str]]:
+    """The check that has to find it, a suite that has it, and what that check says of it."""
     sound = _sound()
     cheap_target = _sound(id="own/b", level="high", fidelity=Fidelity({"parameters": 1e5}, 6e10))
     other_unit = _sound(id="own/b", level="high", fidelity=Fidelity({"parameters": 1e9}, 6e10, "GPU hours"))
@@ -175,23 +175,31 @@ def _defects() -> list[tuple[str, Suite]]:
     best = replace(sound.metric, about="The best found so far: lr 1e-3 with batches of 16.")
     told = Pool.from_configs(_about("values near 2.61 of loss"), [sound.pool.config(r) for r in range(6)])
     return [
-        ("test_listing_and_tables_agree", Relisted.made(_of(sound))),
-        ("test_saved_and_loaded_it_is_the_same", _of(sound, title=3)),
-        ("test_levels_go_from_cheap_to_expensive", _of(sound, cheap_target)),
-        ("test_levels_go_from_cheap_to_expensive", _of(sound, other_unit)),
-        ("test_levels_go_from_cheap_to_expensive", _of(_sound(fidelity=Fidelity({}, 0.0)))),
-        ("test_what_was_measured_is_told", _of(_sound(pool=twice))),
-        ("test_what_was_measured_is_told", _of(_sound(Noisy))),
-        ("test_tell_is_pure", _of(_sound(Noisy))),
-        ("test_tell_is_pure", _of(_sound(Greedy))),
-        ("test_tell_is_pure", _of(_sound(Sharing))),
-        ("test_what_cannot_be_told_is_refused_as_data", _of(_sound(Raising))),
-        ("test_what_cannot_be_told_is_refused_as_data", _of(_sound(Guessing))),
-        ("test_what_cannot_be_told_is_refused_as_data", _of(_sound(Lines))),
-        ("test_refusals_tell_no_outcome", _of(_sound(Talkative))),
-        ("test_words_tell_no_outcome", _of(_sound(metric=said))),
-        ("test_words_tell_no_outcome", _of(_sound(metric=best))),
-        ("test_words_tell_no_outcome", _of(_sound(pool=told))),
+        ("test_listing_and_tables_agree", Relisted.made(_of(sound)), "the listing says"),
+        ("test_saved_and_loaded_it_is_the_same", _of(sound, title=3), "cannot be saved and loaded"),
+        ("test_levels_go_from_cheap_to_expensive", _of(sound, cheap_target), "which is to learn from it"),
+        ("test_levels_go_from_cheap_to_expensive", _of(sound, other_unit), "costs are in"),
+        (
+            "test_levels_go_from_cheap_to_expensive",
+            _of(_sound(fidelity=Fidelity({}, 0.0))),
+            "expected a positive number",
+        ),
+        ("test_what_was_measured_is_told", _of(_sound(pool=twice)), "in the table twice"),
+        ("test_what_was_measured_is_told", _of(_sound(Noisy)), "telling its configuration gives"),
+        ("test_tell_is_pure", _of(_sound(Noisy)), "tell must be pure"),
+        ("test_tell_is_pure", _of(_sound(Greedy)), "tell changes the configuration"),
+        ("test_tell_is_pure", _of(_sound(Sharing)), "tell must be pure"),
+        ("test_what_cannot_be_told_is_refused_as_data", _of(_sound(Raising)), "raised KeyError"),
+        (
+            "test_what_cannot_be_told_is_refused_as_data",
+            _of(_sound(Guessing)),
+            "must be an invalid outcome without a value",
+        ),
+        ("test_what_cannot_be_told_is_refused_as_data", _of(_sound(Lines)), "must be refused in one printable line"),
+        ("test_refusals_tell_no_outcome", _of(_sound(Talkative)), "depends on what was measured"),
+        ("test_words_tell_no_outcome", _of(_sound(metric=said)), "its metric .* measured here"),
+        ("test_words_tell_no_outcome", _of(_sound(metric=best)), "names the best configuration"),
+        ("test_words_tell_no_outcome", _of(_sound(pool=told)), "parameter lr .* measured here"),
     ]
 
 
@@ -205,14 +213,14 @@ def test_a_sound_suite_passes(caught: Callable[[object], dict[str, str]]) -> Non
     assert caught(_case(_of(_sound()))) == {}
 
 
-@pytest.mark.parametrize(("check", "suite"), _defects())
-def test_a_planted_defect_is_caught(check: str, suite: Suite) -> None:
-    with pytest.raises(BrokenPromise, match="own"):
+@pytest.mark.parametrize(("check", "suite", "says"), _defects())
+def test_a_planted_defect_is_caught(check: str, suite: Suite, says: str) -> None:
+    with pytest.raises(BrokenPromise, match=f"^own.*{says}"):
         getattr(_case(suite), check)()
 
 
 def test_every_check_has_a_planted_defect(checks: Callable[[object], list[str]]) -> None:
-    assert {check for check, _ in _defects()} == set(checks(SuiteTestCase()))
+    assert {check for check, *_ in _defects()} == set(checks(SuiteTestCase()))
 
 
 def test_a_case_without_a_subject_says_what_to_write() -> None:
