@@ -1,6 +1,7 @@
 """The rows behind the tables of README and docs, which are kept in the repository: keep them, show them, check them.
 
 python benchmarks/kept.py keep runs/all     # a benchmark's rows, without what a public table holds, into kept.parquet
+python benchmarks/kept.py add runs/more     # the same beside what is there, in place of older rows of its kind
 python benchmarks/kept.py tables            # the tables of README.md and docs/benchmark.md
 python benchmarks/kept.py pictures          # docs/images: average ranks, and the curves of the README
 python benchmarks/kept.py check             # runs a tenth of the embedded suite's rows again and compares
@@ -52,14 +53,17 @@ LEAST = 0.01
 def main() -> int:
     """Keep, show or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("keep", "tables", "pictures", "check"))
-    parser.add_argument("runs", type=Path, nargs="*", help="for keep: directories of finished benchmarks")
+    parser.add_argument("what", choices=("keep", "add", "tables", "pictures", "check"))
+    parser.add_argument("runs", type=Path, nargs="*", help="for keep and add: directories of finished benchmarks")
     parser.add_argument("--suite", default="micro", help="for check: of which suite")
     args = parser.parse_args()
     if args.what == "keep":
         keep(args.runs)
         return 0
     frame = pd.read_parquet(KEPT)
+    if args.what == "add":
+        keep(args.runs, frame.astype(WORDS))
+        return 0
     if args.what == "tables":
         print("\n\n".join(tables(frame)))
         return 0
@@ -69,9 +73,13 @@ def main() -> int:
     return check(frame, args.suite)
 
 
-def keep(runs: list[Path]) -> None:
-    """Write the rows of these benchmarks into `KEPT`, small."""
+def keep(runs: list[Path], before: pd.DataFrame | None = None) -> None:
+    """Write the rows of these benchmarks into `KEPT`, small, after those `before` that they do not replace."""
     frame = pd.concat([read_results(run)[list(COLUMNS)] for run in runs], ignore_index=True)
+    if before is not None:
+        kinds = ["method", "suite", "protocol"]
+        old = ~pd.MultiIndex.from_frame(before[kinds]).isin(pd.MultiIndex.from_frame(frame[kinds]))
+        frame = pd.concat([before[old], frame], ignore_index=True)
     numbers = dict.fromkeys(("simple_regret", "cumulative_regret", "seconds"), "float32")
     words = dict.fromkeys(WORDS, "category")
     frame = frame.astype({**numbers, **words, "seed": "int16", "trial": "int16"})

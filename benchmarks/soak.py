@@ -45,8 +45,9 @@ REASONS = {3: "exit code 1", 11: "exit code 1", 5: "timeout", 7: "diverged", 13:
 HELD = 0.95
 """Of the rate, how much has to be reached."""
 
-GROWTH = 10.0
-"""MB by which a worker's memory may differ in the end: what is freed is not always given back."""
+GROWTH = 50.0
+"""MB by which a worker's memory may grow: each study opens databases of its own, and SQLAlchemy keeps up to 150
+compiled statements of each table, also of databases that were closed. More than that is a leak."""
 
 DONE: Any = None
 """How many trials all workers have begun."""
