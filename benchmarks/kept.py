@@ -96,7 +96,10 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
     groups, suites = list(dict.fromkeys(frame["group"])), list(dict.fromkeys(frame["suite"]))
     for protocol, part in frame.groupby("protocol"):
         methods = method_order(list(part["method"].unique()))
-        part = pd.concat([part, part[part["group"] != part["suite"]].assign(group=lambda p: p["suite"] + ", all")])
+        part = part[part["simple_regret"].notna()]
+        served = part.groupby(["suite", "method"])["task"].transform("nunique")
+        every = part[(part["group"] != part["suite"]) & (served == part.groupby("suite")["task"].transform("nunique"))]
+        part = pd.concat([part, every.assign(group=every["suite"] + ", all")])
         regret = part.pivot_table(index=["method", "group"], columns="trial", values="simple_regret").map(digits)
         noise = part.pivot_table(index=["method", "group"], columns="trial", values="within_noise").map(share)
         last = part[part["trial"] == part["trial"].max()]
@@ -115,7 +118,7 @@ def tables(frame: pd.DataFrame) -> Iterator[str]:
             ),
             (f"mean cumulative regret over {part['trial'].max()} {'parts of B' if active else 'trials'}", total),
         ):
-            table = cells.unstack("group").reindex(index=methods, columns=here).fillna("n/a")
+            table = cells.unstack("group").reindex(index=methods, columns=here).astype(object).fillna("n/a")
             table.index = pd.Index([f"`{method}`" for method in methods], name="method")
             yield f"## {protocol}: {title}\n\n{table.to_markdown(disable_numparse=True)}"
     found = list(standings(frame))
