@@ -31,6 +31,7 @@ WRITTEN = {"webbrowser.open", "os.open", "json.loads(json.dumps"}
 
 READ: Mapping[str, str] = {
     "autollmresearch.benchmark.runner:_read": "results",
+    "autollmresearch.benchmark.leaderboard:_read": "results",
     "autollmresearch.benchmark.runner:read_manifest": "report",
     "autollmresearch.report.benchmark:_config": "report",
     "autollmresearch.report.benchmark:_read_targets": "report",

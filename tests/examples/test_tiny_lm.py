@@ -19,7 +19,8 @@ def test_the_commands_of_the_readme(tmp_path: Path) -> None:
     fewer = settings.replace("budget: 8", "budget: 3").replace("budget: 3\n", "budget: 1\n").replace("16k", "6k")
     (place / "study.yaml").write_text(fewer.replace("320k", "80k"))
     (block,) = re.findall(r"```sh\n(.*?)```", (place / "README.md").read_text(), re.DOTALL)
-    commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    where, *commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    assert where == ["cd", "examples/tiny_lm"]
     assert [c[0] for c in commands] == ["autollmresearch", "autollmresearch", "python"]
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     said = []

@@ -85,7 +85,7 @@ def test_the_example_is_a_method_in_ten_lines() -> None:
     text = (ROOT / "examples/my_method.py").read_text()
     (method,) = (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
     assert method.end_lineno is not None
-    assert method.end_lineno - method.lineno + 1 == 10
+    assert method.end_lineno - method.lineno + 1 <= 10
 
 
 def test_every_method_is_held_against_every_other(known: Path) -> None:
