@@ -65,11 +65,13 @@ UNRUN = {
     r".*--backend ray": "needs a cluster; tests/autollmresearch/test_cluster.py starts one",
     r"(ray start|sbatch) ": "of a cluster; test_cluster.py and test_slurm_scripts.py have small ones",
     r"python benchmarks/scaling.py ": "an hour; it resumes, and --quick takes less",
+    r"autollmresearch leaderboard ": "needs the kept rows' budget; test_leaderboard.py makes one",
+    r"python benchmarks/kept.py pictures": "of all kept rows, which the commands before it replace by few",
     r"llmconfig-gym verify ": "trains; tests/llmconfig_gym/collect/test_verify.py does it",
 }
 """What the start of a command matches: why it is not run here, but parsed."""
 
-UNRUN_COMMANDS = 72
+UNRUN_COMMANDS = 75
 """How many commands that is, of all pages. A new one is a decision, so the number stands here."""
 
 SMALLER = {
@@ -79,6 +81,8 @@ SMALLER = {
     r".*--methods random,tpe:startup=3,gp:startup=3,copy": "--methods random,copy --suite few",
     r".*--methods random,copy,pooled-quadratic,rank-average": "--methods random,sha --suite few",
     r".*--suite steplaw,regmix ": "--suite steplaw",
+    r".*--methods smac ": "--suite few",
+    r".*--methods mf-gp,mf-kg ": "--methods random,sha --suite few",
     r".*--methods direct:researcher-mini,": "--methods direct:researcher-mini,centaur:researcher-mini",
     r".*sha,bohb,mf-kg ": "--methods random,sha",
     r"llmconfig-gym download ": "steplaw",
