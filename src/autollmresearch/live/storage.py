@@ -7,9 +7,10 @@ that cannot be opened.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ BUSY_TIMEOUT = 30.0
 
 CONNECT_TIMEOUT = 10
 """Seconds for which a PostgreSQL server may take to answer."""
+
+MAKING = 4
+"""How often, half a second apart, an empty database is tried again in which others make the tables."""
 
 HEARTBEAT = 60
 """Seconds between heartbeats of a trial run by `Study.optimize`."""
@@ -50,6 +54,7 @@ def open_storage(url: str, *, heartbeat: bool = False, timeout: float = BUSY_TIM
             file is locked, damaged, no study storage, or of another version of Optuna.
     """
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     address, arguments = _engine(url, timeout)
     with storage_problems(url), warnings.catch_warnings():
@@ -60,6 +65,10 @@ def open_storage(url: str, *, heartbeat: bool = False, timeout: float = BUSY_TIM
             alive = {"heartbeat_interval": HEARTBEAT, "grace_period": GRACE, "heartbeat_stale_trial_callback": retry}
         _check_sqlite(address, arguments)
         try:
+            for _ in range(MAKING):  # another process may be making the tables of an empty database just now
+                with suppress(IntegrityError, ProgrammingError):
+                    return RDBStorage(address, engine_kwargs=arguments, **alive)
+                time.sleep(0.5)
             return RDBStorage(address, engine_kwargs=arguments, **alive)
         except (RuntimeError, AssertionError) as problem:  # written by another version of Optuna
             raise StorageProblem(_say(without_password(url), problem)) from problem
