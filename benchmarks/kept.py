@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autollmresearch.benchmark import leaderboard
 from autollmresearch.benchmark.plots import regret_curves, save_ranks
 from autollmresearch.benchmark.protocols import Active, parse_protocol
 from autollmresearch.benchmark.runner import read_results, run_benchmark
@@ -40,7 +41,7 @@ COLUMNS = (
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 DRAWN = ("metered:10", "full")
 CURVES = ("random", "gp:startup=3", "copy", "pooled-gp", "analyst", "researcher-mini", "rank-average")
-WORDS = dict.fromkeys(("method", "suite", "task", "experiment", "protocol"), str)
+WORDS = dict.fromkeys(leaderboard.WORDS, str)
 
 SHOWN = (1, 3, 5)
 SHARE = 0.1

@@ -13,6 +13,9 @@ from contextlib import closing
 from itertools import zip_longest
 from typing import Any
 
+from fuzz.scratch import put
+from llmconfig_gym.importing import Source, import_table
+
 
 def database(data: bytes) -> bytes | None:
     """The bytes of a SQLite file: `data` itself, or, where it is JSON, the tables that it describes.
@@ -31,6 +34,15 @@ def database(data: bytes) -> bytes | None:
             return made.serialize()
     except (sqlite3.Error, ValueError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def imported(name: str, data: bytes) -> object:
+    """What `import` makes of the database under this name: of all of it, or of what is called `cheap` in it."""
+    made = database(data)
+    if made is None:
+        return None
+    path = str(put(name, made))
+    return import_table(Source(path, path, ("cheap",) if len(data) % 2 else ()), "mine")
 
 
 def described(file: bytes) -> bytes:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 
-from fuzz.databases import database
-from fuzz.scratch import put
+from fuzz.databases import database, imported
 from fuzz.tables import RUNS as ROWS
-from llmconfig_gym.importing import Source, import_table
 
 RUNS, LONGEST = 25_000, 8000
 WORDS = (b"SQLite format 3\x00", b"experiments", b"latest_metrics", b"is_nan", b"active", b"\xff" * 8, b"\x00" * 8)
@@ -46,8 +44,4 @@ def seeds() -> list[bytes]:
 
 
 def read(data: bytes) -> object:
-    made = database(data)
-    if made is None:
-        return None
-    path = str(put("mlflow.db", made))
-    return import_table(Source(path, path, ("cheap",) if len(data) % 2 else ()), "mine")
+    return imported("mlflow.db", data)

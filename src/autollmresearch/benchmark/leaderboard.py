@@ -92,12 +92,12 @@ def tables(frame: pd.DataFrame, against: str | None = None) -> list[tuple[Standi
     return [(standing, overall(standing)) for standing in standings(frame, against)]
 
 
-def write_leaderboard(path: Path, frame: pd.DataFrame, against: str | None = None) -> Path:
-    """Write the leaderboard as one HTML page that needs no other; returns its path."""
+def write_leaderboard(path: Path, frame: pd.DataFrame, found: Sequence[tuple[Standing, Table]]) -> Path:
+    """Write what `tables` found in these rows as one HTML page that needs no other; returns its path."""
     from llmconfig_gym.files import write_text
 
     pairs = {protocol: list(duels(part, names)) for protocol, part, names, _ in complete(frame)}
-    sections = [_section(s, table, pairs[s.protocol], _seeds(frame, s)) for s, table in tables(frame, against)]
+    sections = [_section(s, table, pairs[s.protocol], _seeds(frame, s)) for s, table in found]
     write_text(path, _PAGE.replace("BODY", "\n".join(sections)))
     return path
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,11 +103,11 @@ def duels(part: pd.DataFrame, names: list[str]) -> Iterator[tuple[str, str, tupl
     """Every method against every other on the rows of one protocol: both names, and experiments won, tied and lost by
     the first (as `Place` counts them)."""
     regret = _regret(part, names)
-    for a in names:
-        for b in names:
-            if a != b:
-                signs = [s for x, y in zip(regret[a], regret[b], strict=True) for s in _signs(x - y)]
-                yield a, b, (signs.count(-1), signs.count(0), signs.count(1))
+    for a, b in combinations(names, 2):
+        signs = [s for x, y in zip(regret[a], regret[b], strict=True) for s in _signs(x - y)]
+        won, tied, lost = (signs.count(sign) for sign in (-1, 0, 1))
+        yield a, b, (won, tied, lost)
+        yield b, a, (lost, tied, won)
 
 
 def _regret(part: pd.DataFrame, names: list[str]) -> dict[str, list[FloatArray]]:

@@ -46,7 +46,7 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     if args.against is not None and args.against not in {*frame["method"]}:
         raise unknown_name("method", args.against, {*frame["method"]})
     found = tables(frame, args.against)
-    page = None if args.out is None else str(write_leaderboard(args.out, frame, args.against))
+    page = None if args.out is None else str(write_leaderboard(args.out, frame, found))
     if args.format == "json":
         print_json({"page": page, "standings": [asdict(standing) for standing, _ in found]})
         return 0

@@ -54,7 +54,8 @@ def known(tmp_path: Path) -> Path:
 
 
 def test_the_page_is_made_from_rows_alone(known: Path, tmp_path: Path) -> None:
-    page = write_leaderboard(tmp_path / "page.html", read_rows([known])).read_text()
+    frame = read_rows([known])
+    page = write_leaderboard(tmp_path / "page.html", frame, tables(frame)).read_text()
     assert [p.name for p in known.parent.iterdir()] == [known.name]
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
     assert "<b>" not in page
