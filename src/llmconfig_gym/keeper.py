@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LOG, ENDED = "log.txt", "ended.json"
 
+UNWRITTEN = "unwritten"
+"""In the lock file, after the ids: the command has ended, but how could not be written yet."""
+
 GRACE = 5.0
 """Seconds between asking a command to end (SIGTERM) and ending it (SIGKILL)."""
 
@@ -123,12 +126,14 @@ def main(lock: str, given: str) -> None:
             stop=lambda: asked,
         )
     result = json.dumps({"how": how, "code": code, "seconds": seconds, "message": message}) + "\n"
+    said = os.fstat(held).st_size
     while True:
         try:
             return _write(result)
-        except OSError:  # the disk is full: a long run is not lost for that; whoever waits sees the lock held
+        except OSError:  # the disk is full: a long run is not lost for that; whoever waits sees why the lock is held
             if asked:
                 raise
+            os.pwrite(held, f"{UNWRITTEN}\n".encode(), said)
             time.sleep(PAUSE)
 
 

@@ -26,7 +26,7 @@ from types import NoneType
 from typing import Any, Literal, TypeVar
 
 from llmconfig_gym.files import write_text
-from llmconfig_gym.keeper import ENDED, LOG, end_group
+from llmconfig_gym.keeper import ENDED, LOG, UNWRITTEN, end_group
 
 JOB, LOCK = "job.json", ".lock"
 
@@ -199,13 +199,26 @@ def is_orphan(directory: Path) -> bool:
     return False
 
 
+def is_unwritten(directory: Path) -> bool:
+    """Whether the command has ended and its keeper waits for room on the disk to write how."""
+    return UNWRITTEN in _words(directory)[2:] and alive(directory)
+
+
 def _ids(directory: Path) -> list[int]:
     """The keeper's process id and the command's process group, as far as they are known.
 
     The command can write over the file: to the system -1 is every process and 0 is this one's group.
     """
     try:
-        ids = [int(word) for word in (directory / LOCK).read_text().split()]
-    except (OSError, ValueError):
+        ids = [int(word) for word in _words(directory)[:2]]
+    except ValueError:
         return []
     return ids if all(1 < i < 1 << 31 for i in ids) else []
+
+
+def _words(directory: Path) -> list[str]:
+    """What the keeper has written into the lock file."""
+    try:
+        return (directory / LOCK).read_text().split()
+    except (OSError, ValueError):
+        return []

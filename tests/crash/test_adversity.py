@@ -24,6 +24,8 @@ import pytest
 
 from autollmresearch.cli.main import main
 from autollmresearch.live import attempts
+from autollmresearch.live.runner import run_study
+from autollmresearch.live.settings import read_settings
 from autollmresearch.live.study import load_study
 from llmconfig_gym.catalog import CACHE_VARIABLE
 from llmconfig_gym.cli.main import main as gym
@@ -139,20 +141,38 @@ def test_a_benchmark_on_a_full_disk_goes_on_when_there_is_room(
     pd.testing.assert_frame_equal(ours, theirs)
 
 
-FILLS = """import pathlib, sys
+FILLS = """import contextlib, pathlib, sys
 lr, n, home = float(sys.argv[1]), float(sys.argv[2]), pathlib.Path(sys.argv[3])
 print(f"loss={(lr - 0.3) ** 2 + 1 / n}", flush=True)
 (home / "calls.txt").open("a").write("x")
 if (home / "calls.txt").read_text() == "xx":
-    with (home / "ballast").open("ab", buffering=0) as file:
+    with (home / "ballast").open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
 """
 """A command that fills the disk at its second call, after it has printed its result."""
 
 
+class MakesRoom:
+    """Who is told that the disk is full, and makes room; or else stops the command, as Ctrl-C does."""
+
+    def __init__(self, disk: Disk, *, stops: bool) -> None:
+        self.disk, self.stops, self.said = disk, stops, 0
+
+    def line(self, text: str) -> None:
+        if "is the disk full?" in text:
+            self.said += 1
+            if self.stops:
+                raise KeyboardInterrupt
+            self.disk.free()
+
+    def tick(self, text: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize("stops", [False, True])
 def test_a_run_whose_command_fills_the_disk_goes_on_when_there_is_room(
-    mounted: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+    mounted: Callable[[str], Path], stops: bool
 ) -> None:
     disk = Disk(mounted("size=2m"))
     (disk.path / "train.py").write_text(FILLS)
@@ -168,16 +188,18 @@ def test_a_run_whose_command_fills_the_disk_goes_on_when_there_is_room(
         "storage": f"sqlite:///{disk.path}/autollmresearch.db",
     }
     (disk.path / "study.yaml").write_text(json.dumps(settings))
-    run = ["run", str(disk.path / "study.yaml"), "--quiet"]
-    code, error = told(capsys, run)
-    assert code == 2
-    assert FULL.search(error), error
-    disk.free()
-    assert statuses(disk.path) == ["complete", "open"]
-    assert main(run) == 0
+    progress = MakesRoom(disk, stops=stops)
+    with pytest.raises(KeyboardInterrupt) if stops else contextlib.nullcontext():
+        run_study(read_settings(disk.path / "study.yaml"), progress)
+    assert progress.said == 1
+    if stops:
+        disk.free()
+        assert statuses(disk.path) == ["complete", "open"]
+    assert main(["run", str(disk.path / "study.yaml"), "--quiet"]) == 0
     trials = load_study("big", settings["storage"]).trials()
     assert [(t.status, t.value) for t in trials] == [("complete", (t.config["lr"] - 0.3) ** 2 + 0.5) for t in trials]
     assert len({t.config["lr"] for t in trials}) == 3
+    assert (disk.path / "calls.txt").read_text() == "xxx"
 
 
 def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(

@@ -170,8 +170,14 @@ def _wait(settings: RunSettings, directory: Path, timeout: float | None, progres
     """Wait until the job of this directory has ended."""
     job = directory / process.JOB
     begun = job.stat().st_mtime if job.exists() else time.time()
-    pause = 0.02
+    pause, unwritten = 0.02, False
     while _running(directory):
+        if not unwritten and process.is_unwritten(directory):
+            unwritten = True
+            progress.line(
+                f"{title} has ended, but how cannot be written: is the disk full? Make room and it goes on by itself, "
+                f"or stop this (Ctrl-C) and go on later: {directory} is not run again"
+            )
         late = timeout is not None and time.time() - begun > timeout
         if late and process.is_orphan(directory):  # nobody else is left to end it
             process.stop(directory)
@@ -183,9 +189,9 @@ def _wait(settings: RunSettings, directory: Path, timeout: float | None, progres
 
 def _stop(directory: Path) -> None:
     """End the job of this directory and wait until it has ended; Ctrl-C once more ends it at once, a third time leaves
-    it to itself."""
+    it to itself. A command that has ended is left to its keeper, which waits for room to write how."""
     interrupts, asked = 0, -1
-    while interrupts < 2 and _running(directory):
+    while interrupts < 2 and _running(directory) and not process.is_unwritten(directory):
         try:
             if asked < interrupts and process.stop(directory, now=interrupts > 0):
                 asked = interrupts
