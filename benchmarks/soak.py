@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,18 +92,26 @@ def main() -> int:
             ended, waiting = wait(waiting, timeout=1)
             reports += [r.result() for r in ended]  # raises what a worker has raised
             bar.update(done.value - bar.n)
+    said, sound = verdict(reports, (args.storage or "sqlite").partition(":")[0], args.rate)
+    print(said)
+    return int(not sound)
+
+
+def verdict(reports: Sequence[Report], kind: str, rate: float) -> tuple[str, bool]:
+    """What the workers saw, in words, and whether nothing was lost, the load was held and memory was level."""
     trials, missing, repeated, misjudged = (
         sum(getattr(r, name) for r in reports) for name in ("trials", "missing", "repeated", "misjudged")
     )
-    kind, per_second = (args.storage or "sqlite").partition(":")[0], sum(r.trials / r.seconds for r in reports)
-    minutes = max(r.seconds for r in reports) / 60
-    print(f"{kind}, {args.workers} workers: {trials:,} trials in {minutes:.1f} min, {per_second:.1f} per second")
-    print(f"missing {missing}, run more than once {repeated}, misjudged {misjudged}")
+    per_second, minutes = sum(r.trials / r.seconds for r in reports), max(r.seconds for r in reports) / 60
     first, last = (sum(getattr(r, name) for r in reports) / len(reports) for name in ("first", "last"))
-    print(f"memory of a worker: {first:.0f} MB after a tenth of the time, {last:.0f} MB at the end")
-    held, level = per_second >= HELD * args.rate, last - first <= GROWTH
-    print(f"load {'held' if held else 'NOT HELD'}, memory {'level' if level else 'GREW'}")
-    return int(missing + repeated + misjudged > 0 or not held or not level)
+    held, level = per_second >= HELD * rate, last - first <= GROWTH
+    lines = (
+        f"{kind}, {len(reports)} workers: {trials:,} trials in {minutes:.1f} min, {per_second:.1f} per second",
+        f"missing {missing}, run more than once {repeated}, misjudged {misjudged}",
+        f"memory of a worker: {first:.0f} MB after a tenth of the time, {last:.0f} MB at the end",
+        f"load {'held' if held else 'NOT HELD'}, memory {'level' if level else 'GREW'}",
+    )
+    return "\n".join(lines), held and level and not missing + repeated + misjudged
 
 
 def _share(done: Any) -> None:

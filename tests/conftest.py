@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from importlib import import_module
+from importlib import import_module, util
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -51,6 +52,21 @@ def module(missing: Callable[[str], NoReturn]) -> Callable[[str], ModuleType]:
             missing(f"{name} cannot be imported ({problem})")
 
     return imported
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """`script("benchmarks/soak.py")`: a program of this repository that is in no package, as a module of its own."""
+
+    def loaded(path: str) -> ModuleType:
+        spec = util.spec_from_file_location(Path(path).stem, Path(__file__).parents[1] / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[spec.name] = util.module_from_spec(spec)  # dataclasses look themselves up there
+        spec.loader.exec_module(module)
+        return module
+
+    return loaded
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,12 @@ the tests of downloads and endpoints.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -488,13 +487,14 @@ def test_secrets_are_told_by_their_variables_name(planted: None) -> None:
     ],
 )
 def test_what_is_installed_and_not_pinned_is_found(
-    pins: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pins: str,
+    says: str,
+    tmp_path: Path,
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    spec = importlib.util.spec_from_file_location("pinned", Path(__file__).parents[1] / ".ci" / "pinned.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(".ci/pinned.py")
     (tmp_path / "constraints.txt").write_text(pins)
     installed = {"A.Package": "1.0+cpu", "other": "2.0", "pip": "9"}
     found = [SimpleNamespace(metadata={"Name": n}, version=v) for n, v in installed.items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -84,13 +84,8 @@ def test_the_reference_has_both_packages_and_every_command(site: Path) -> None:
         assert f">{command}<" in text["commands"]
 
 
-def test_the_pictures_are_those_that_the_code_makes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    pictures = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pictures)
-    assert pictures.main([str(tmp_path)]) == 0
+def test_the_pictures_are_those_that_the_code_makes(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
+    assert script("docs/pictures.py").main([str(tmp_path)]) == 0
     shown = set(re.findall(r"images/(method-[\w-]+\.png)", (ROOT / "docs" / "method.md").read_text()))
     assert (
         {p.name for p in tmp_path.iterdir()} == shown == {p.name for p in (ROOT / "docs" / "images").glob("method-*")}

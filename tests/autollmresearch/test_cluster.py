@@ -24,6 +24,7 @@ import pytest
 from autollmresearch.benchmark.runner import run_benchmark
 from autollmresearch.benchmark.settings import BenchmarkSettings
 from autollmresearch.cli.main import main
+from autollmresearch.policy import Policy
 from autollmresearch.training.curate import CurateSettings, samples
 from autollmresearch.training.simulate import Agent, Simulated, SimulateSettings, simulate_all
 from llmconfig_gym import parallel
@@ -145,16 +146,32 @@ def test_a_node_is_killed_in_the_middle_of_a_benchmark_and_no_row_is_lost(
     same_rows(pd.read_parquet(tmp_path / "many" / "results.parquet"), one)
 
 
-def test_rollouts_are_those_of_one_process(cluster: Any, toy_path: Path, checkpoint: Path, tmp_path: Path) -> None:
-    made = list(samples(CurateSettings(suites=(str(toy_path),), targets=(f"{toy_path}/mix-medium",), budgets=(5, 6))))
+@dataclass(frozen=True)
+class HeldAgent(Agent):
+    """An agent that is held when it is asked for its policy."""
+
+    notes: Path
+
+    @property
+    def policy(self) -> Policy:
+        exec(HOLD.format(notes=str(self.notes)))
+        return super().policy
+
+
+def test_a_node_is_killed_in_the_middle_of_rollouts_and_no_trajectory_is_lost(
+    cluster: Any, toy_path: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    targets = (f"{toy_path}/mix-medium",)
+    made = list(samples(CurateSettings(suites=(str(toy_path),), targets=targets, budgets=(3, 4, 5, 6))))
     settings = SimulateSettings(rollouts=3, continuations=0, batch=3)
     agent = Agent.read(checkpoint, "score", 0.8)
     one = simulate_all(agent.policy, made, settings, tmp_path / "one", progress=False)
-    many = simulate_all(
-        Agent.read(checkpoint, "score", 0.8), made, settings, tmp_path / "many", cluster=Cluster(2), progress=False
-    )
+    held = HeldAgent(agent.files, agent.decode, agent.temperature, tmp_path)
+    with killed_at_work(cluster, tmp_path):
+        many = simulate_all(held, made, settings, tmp_path / "many", cluster=Cluster(), progress=False)
     assert [untimed(s) for s in many] == [untimed(s) for s in one]
     assert any(s.trajectories for s in one), "nothing was compared"
+    assert len(list(tmp_path.glob("*-*"))) > 2, "what the killed node held was not run again"
 
 
 def untimed(came: Simulated) -> Simulated:

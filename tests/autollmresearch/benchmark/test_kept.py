@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def kept() -> Any:
-    spec = importlib.util.spec_from_file_location("kept", ROOT / "benchmarks" / "kept.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def kept(script: Callable[[str], Any]) -> Any:
+    return script("benchmarks/kept.py")
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError
 
 from autollmresearch.cli.main import main
 from autollmresearch.errors import StorageProblem
-from autollmresearch.live import AutoLLMSampler, claims, open_storage
+from autollmresearch.live import AutoLLMSampler, claims, open_storage, storage
 from autollmresearch.live.notes import POLICY, REASONING
 from autollmresearch.live.runner import run_study
 from autollmresearch.live.settings import read_settings
@@ -49,6 +51,58 @@ def _work(url: str, worker: int, together: Barrier, evidence: list[Any], space: 
 
     together.wait(timeout=120)
     study.optimize(objective, n_trials=EACH)
+
+
+def _open(url: str, together: Barrier) -> None:
+    together.wait(timeout=120)
+    open_storage(url)
+
+
+def test_an_empty_database_is_opened_by_many_at_once(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])  # as below
+    url = postgres_url.replace("/postgres?", "/empty?")
+    engine = sqlalchemy.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE DATABASE empty")
+    engine.dispose()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["autollmresearch.live.sampler", "scipy.stats", "psycopg"])
+    together = context.Barrier(WORKERS)
+    processes = [context.Process(target=_open, args=(url, together)) for _ in range(WORKERS)]
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(timeout=240)
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.exitcode for process in processes] == [0] * WORKERS
+    assert open_storage(url).get_all_studies() == []
+
+
+@pytest.mark.parametrize("times", [1, storage.MAKING, storage.MAKING + 1])
+def test_tables_that_others_are_making_are_waited_for_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    waited: list[float] = []
+    tried = iter([IntegrityError("CREATE TABLE studies", {}, Exception("duplicate key value"))] * times)
+
+    class Contended(RDBStorage):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            for problem in tried:
+                raise problem
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr("optuna.storages.RDBStorage", Contended)
+    monkeypatch.setattr("time.sleep", waited.append)
+    url = f"sqlite:///{tmp_path}/studies.db"
+    if times > storage.MAKING:
+        with pytest.raises(StorageProblem, match="duplicate key value"):
+            open_storage(url)
+    else:
+        open_storage(url)
+    assert waited == [0.5] * min(times, storage.MAKING)
 
 
 def test_eight_workers_lose_and_double_no_trial(

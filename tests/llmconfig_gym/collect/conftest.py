@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
@@ -24,15 +21,9 @@ def _lab_arithmetic() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def fake_sweep() -> ModuleType:
+def fake_sweep(script: Callable[[str], ModuleType]) -> ModuleType:
     """The module fake_sweep.py, which is also a program."""
-    spec = importlib.util.spec_from_file_location("fake_sweep", Path(__file__).parent / "fake_sweep.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fake_sweep"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("tests/llmconfig_gym/collect/fake_sweep.py")
 
 
 @pytest.fixture(scope="session")
