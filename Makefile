@@ -67,13 +67,15 @@ $(VENV)/.test: $(VENV)/.demo
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@
 
-# Hours, for a machine with nothing else to do at night: a hundred times the examples, 224 kills, an hour under load, and
-# one more on PostgreSQL if POSTGRES is the URL of a database.
+# Hours, for a machine with nothing else to do at night: a hundred times the examples, 224 kills, seeds of all kept rows, an
+# hour under load, and one more on PostgreSQL if POSTGRES is the URL of a database.
 nightly: $(VENV)/.test
 	$(BIN)/pytest --hypothesis-profile=nightly -n 2 tests/autollmresearch/test_dialogue_machine.py tests/autollmresearch/live/test_study_machine.py tests/llmconfig_gym
 	CRASH_KILLS=28 $(BIN)/pytest -n 2 tests/crash
-	$(BIN)/python benchmarks/soak.py --minutes 60 --rate 20
-	$(if $(POSTGRES),$(BIN)/python benchmarks/soak.py --minutes 60 --rate 20 --storage '$(POSTGRES)')
+	$(BIN)/llmconfig-gym download steplaw hwgpt admire regmix
+	$(BIN)/python benchmarks/kept.py check --suite all
+	$(BIN)/python benchmarks/soak.py --minutes 60 --rate 20 --workers 12
+	$(if $(POSTGRES),$(BIN)/python benchmarks/soak.py --minutes 60 --rate 20 --workers 12 --storage '$(POSTGRES)')
 
 clean:
 	rm -rf $(VENV) $(VENV)-* demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,7 @@ python benchmarks/kept.py add runs/more     # the same beside what is there, in 
 python benchmarks/kept.py tables            # the tables of README.md and docs/benchmark.md
 python benchmarks/kept.py pictures          # docs/images: average ranks, and the curves of the README
 python benchmarks/kept.py check             # runs a tenth of the embedded suite's rows again and compares
+python benchmarks/kept.py check --suite all # of every suite, and one seed where a protocol has no tenth (hours)
 
 `check` exits with 1 where a method's mean regret on a task has moved beyond what the kept seeds say of it.
 """
@@ -56,7 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("keep", "add", "tables", "pictures", "check"))
     parser.add_argument("runs", type=Path, nargs="*", help="for keep and add: directories of finished benchmarks")
-    parser.add_argument("--suite", default="micro", help="for check: of which suite")
+    parser.add_argument("--suite", default="micro", help="for check: of which suite, or all")
     args = parser.parse_args()
     if args.what == "keep":
         keep(args.runs)
@@ -71,6 +72,8 @@ def main() -> int:
     if args.what == "pictures":
         pictures(frame)
         return 0
+    if args.suite == "all":
+        return max(check(frame, str(suite), least=1) for suite in frame["suite"].unique())
     return check(frame, args.suite)
 
 
@@ -148,11 +151,12 @@ def pictures(frame: pd.DataFrame) -> None:
     print(IMAGES / "micro-metered-10.png")
 
 
-def check(frame: pd.DataFrame, suite: str) -> int:
-    """Run a tenth of the seeds on a suite again, under protocols that have one; 1 if a mean has moved."""
+def check(frame: pd.DataFrame, suite: str, least: int = 0) -> int:
+    """Run a tenth of the seeds on a suite again, or the `least` where that is more; 1 if a mean has moved."""
     kept = frame[frame["suite"] == suite].astype(WORDS)
-    parts = [(part, str(protocol)) for protocol, part in kept.groupby("protocol") if _seeds(part)]
-    table = pd.concat([_again(part, suite, protocol) for part, protocol in parts])
+    parts = [(part, str(protocol)) for protocol, part in kept.groupby("protocol")]
+    seeds = [max(least, round(SHARE * part["seed"].nunique())) for part, _ in parts]
+    table = pd.concat([_again(*part, n, suite) for part, n in zip(parts, seeds, strict=True) if n])
     moved = table[~((table["kept"] - table["now"]).abs() <= table["allowed"])]  # what was lost has moved, too
     same = int((table["kept"] - table["now"]).abs().lt(1e-6).sum())
     print(f"{suite}: {len(table)} means, {same} the same, {len(moved)} moved")
@@ -161,10 +165,9 @@ def check(frame: pd.DataFrame, suite: str) -> int:
     return int(len(moved) > 0)
 
 
-def _again(kept: pd.DataFrame, suite: str, protocol: str) -> pd.DataFrame:
-    """Per method and task: the kept mean over the first tenth of the seeds, today's, and how far they may differ."""
+def _again(kept: pd.DataFrame, protocol: str, seeds: int, suite: str) -> pd.DataFrame:
+    """Per method and task: the kept mean over the first seeds, today's, and how far they may differ."""
     methods, budget = tuple(kept["method"].unique()), int(kept["trial"].max())
-    seeds = _seeds(kept)
     settings = BenchmarkSettings((suite,), (protocol,), methods, budget=budget, seeds=seeds)
     with tempfile.TemporaryDirectory() as out:
         rows = run_benchmark(settings, Path(out) / "out", workers=2, progress=sys.stderr.isatty())
@@ -175,11 +178,6 @@ def _again(kept: pd.DataFrame, suite: str, protocol: str) -> pd.DataFrame:
         "allowed": _mean(last, budget, "seed").groupby(KEY).std().fillna(0.0).clip(lower=LEAST),
     }
     return pd.DataFrame(table).loc[lambda t: t["kept"].notna() | t["now"].notna()]  # not applicable, then and now
-
-
-def _seeds(kept: pd.DataFrame) -> int:
-    """How many of a protocol's seeds are run again."""
-    return round(SHARE * kept["seed"].nunique())
 
 
 def _mean(rows: pd.DataFrame, budget: int, *also: str) -> pd.Series[float]:

@@ -69,7 +69,9 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
         _stop(directory)
         raise
     if ended is None:
-        reason = f"cut off {settings.retries + 1} times: its process vanished without a word"
+        job = process.last_job(directory)
+        cuts = 1 if job is None else job.cuts + 1
+        reason = f"cut off {'once' if cuts == 1 else f'{cuts} times'}: its process vanished without a word"
         study.fail(trial.number, reason)
         progress.line(f"{title} failed: {reason}")
         return

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from autollmresearch.errors import StudyProblem
 from autollmresearch.evidence.records import Problem
 from autollmresearch.live.candidates import best_of, candidates, nearest_legal
+from autollmresearch.live.choice import choose
 from autollmresearch.live.spec import Spec
 from autollmresearch.live.study import LiveStudy
 from autollmresearch.live.trial import LiveTrial
 from autollmresearch.methods import make_policy
-from autollmresearch.policy import Proposal, State, nearest_untried
-from llmconfig_gym.action import read_action
-from llmconfig_gym.errors import InvalidConfig
+from autollmresearch.policy import Proposal, State
 from llmconfig_gym.experiment import Outcome
 from llmconfig_gym.parameter import Value
 from llmconfig_gym.text import number
@@ -39,24 +37,8 @@ def propose(spec: Spec, trials: Sequence[LiveTrial] = ()) -> tuple[Proposal, dic
     outcomes = tuple(_outcome(t, pool.config(pool.find(c)[0])) for t, c in zip(trials, told, strict=True))
     made = tuple(Proposal(c, t.reasoning) for t, c in zip(trials, told, strict=True))  # a language model hears itself
     state = State(problem, outcomes, spec.seed, made)
-    proposal = make_policy(spec.policy).propose([state])[0]
-    action = read_action(proposal.config, space)
-    try:
-        if isinstance(action, Outcome):
-            raise InvalidConfig(action.message)
-        config = nearest_legal(space, space.check(action))
-        row, candidate = pool.find(config)
-    except InvalidConfig as wrong:
-        rows = state.untried()
-        row = int(state.rng().choice(rows if len(rows) else len(pool)))
-        reason = f"{proposal.reasoning} (drawn at random: what was proposed is no configuration: {wrong})".strip()
-        return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=(), trends=""), pool.config(row)
-    words = isinstance(proposal.config, str)  # a language model is not bound to the candidates, which it has not seen
-    if row in state.told()[0] and (candidate or not words):
-        other = nearest_untried(state, space.encode(pool.config(row)))
-        reason = f"{proposal.reasoning} (the nearest configuration that was not tried yet)".strip()
-        return replace(proposal, reasoning=reason, mean=None, sd=None, candidates=(), trends=""), dict(other)
-    return proposal, config if words else pool.config(row)
+    proposal, config = choose(make_policy(spec.policy).propose([state])[0], state)
+    return proposal, dict(config)
 
 
 def _outcome(trial: LiveTrial, config: dict[str, Value]) -> Outcome:

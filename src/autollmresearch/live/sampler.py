@@ -20,7 +20,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import intersection_search_space
 
 from autollmresearch.errors import BrokenPolicy, EvidenceIgnored, InvalidEvidence, InvalidFidelity, MultiObjectiveStudy
-from autollmresearch.live.candidates import nearest_legal
+from autollmresearch.live.choice import choose
 from autollmresearch.live.claims import claim, keep, wait_for_lower
 from autollmresearch.live.distributions import SearchSpace, legal_value
 from autollmresearch.live.evidence import FIDELITY, read_evidence
@@ -30,12 +30,10 @@ from autollmresearch.live.notes import Explanation, save_explanation
 from autollmresearch.live.problem import Prepared
 from autollmresearch.methods import make_policy
 from autollmresearch.policies.named import default_policy
-from autollmresearch.policy import Policy, Proposal, State, nearest_untried
-from llmconfig_gym.action import read_action
+from autollmresearch.policy import Policy, Proposal, State
 from llmconfig_gym.errors import InvalidConfig
-from llmconfig_gym.experiment import Direction, Fidelity, Metric, Outcome
-from llmconfig_gym.parameter import Value
-from llmconfig_gym.space import Space
+from llmconfig_gym.experiment import Direction, Fidelity, Metric
+from llmconfig_gym.space import Config, Space
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -179,34 +177,21 @@ class AutoLLMSampler(BaseSampler):
         self._explain(study, trial, Explanation("random", reason))
         return params
 
-    def _ask(self, state: State, history: History, target: SearchSpace) -> tuple[Mapping[str, Value], Explanation]:
-        """The policy's configuration, not tried yet, and its explanation.
-
-        It is one of the candidates, unless a language model proposed it, which has not seen them.
-        """
+    def _ask(self, state: State, history: History, target: SearchSpace) -> tuple[Config, Explanation]:
+        """The policy's configuration, not tried yet, and its explanation."""
         proposals = self._policy.propose([state])
         if len(proposals) != 1 or not isinstance(proposal := proposals[0], Proposal):
             raise BrokenPolicy(f"{self._policy_name} returned {proposals!r:.80} for one state; expected one Proposal")
         cheaper = sum(len(runs.losses) for runs in state.problem.cheaper)
         counts = {"cheaper run": cheaper, "finished trial": len(history.finished), "running one": len(history.pending)}
         known = ", ".join(_count(n, thing) for thing, n in counts.items() if n)
-        expected = proposal.mean, proposal.sd
-        explanation = Explanation(self._policy_name, proposal.reasoning, *expected, known, proposal.trends)
-        try:
-            config: Mapping[str, Value] = nearest_legal(target.space, _read(proposal, target.space))
-            if target.rounds:  # what it is once Optuna has it
-                config = target.read(target.write(config), target.distributions)
-        except InvalidConfig as problem:
-            untried = state.untried()
-            row = int(state.rng().choice(untried if len(untried) else len(state.problem.pool)))
-            reasoning = f"{proposal.reasoning}\n\nDrawn at random: what was proposed is no configuration ({problem})."
-            return state.problem.pool.config(row), Explanation(self._policy_name, reasoning.strip(), known=known)
-        row, candidate = state.problem.pool.find(config)
-        words = isinstance(proposal.config, str)
-        if row in state.told()[0] and (candidate or not words):
-            config = nearest_untried(state, state.problem.space.encode(config))
-            return config, Explanation(self._policy_name, proposal.reasoning, known=known)
-        return config if words else state.problem.pool.config(row), explanation
+
+        def written(config: Config) -> Config:
+            """What it is once Optuna has it."""
+            return target.read(target.write(config), target.distributions) if target.rounds else config
+
+        told, config = choose(proposal, state, written)
+        return config, Explanation(self._policy_name, told.reasoning, told.mean, told.sd, known, told.trends)
 
     def _seed_of(self, trial: FrozenTrial) -> int:
         return int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
@@ -251,14 +236,6 @@ class AutoLLMSampler(BaseSampler):
                 f'say AutoLLMSampler(fidelity={{"N": 7e9}}) or study.set_user_attr("{FIDELITY}", {{"N": 7e9}})'
             )
         return Fidelity({}, 1.0, "trials")
-
-
-def _read(proposal: Proposal, space: Space) -> Mapping[str, Value]:
-    """The configuration that was proposed, as a mapping or in a model's own words. Raises `InvalidConfig`."""
-    action = read_action(proposal.config, space)
-    if isinstance(action, Outcome):
-        raise InvalidConfig(action.message.removeprefix("invalid: ").rstrip("."))
-    return space.check(action)
 
 
 def _count(number: int, thing: str) -> str:

@@ -61,3 +61,17 @@ def test_rows_made_again_are_the_same_and_what_has_moved_is_told(
     frame.loc[copy, "cumulative_regret"] += 1.0
     assert kept.check(frame, str(toy_path)) == 1
     assert "3 moved" in capsys.readouterr().out
+
+
+def test_of_protocols_with_few_seeds_one_is_run_again_where_all_are_checked(
+    kept: Any,
+    small: Callable[[], pd.DataFrame],
+    toy_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frame = small().assign(suite=str(toy_path))
+    frame[frame["seed"] < 4].to_parquet(kept.KEPT)
+    monkeypatch.setattr("sys.argv", ["kept.py", "check", "--suite", "all"])
+    assert kept.main() == 0
+    assert "6 means, 6 the same, 0 moved" in capsys.readouterr().out

@@ -310,7 +310,7 @@ def test_a_trial_that_is_cut_off_again_and_again_fails(lab: Any) -> None:
         until(lambda: not alive(directory))
     study, _ = run(path)
     ((trial,),) = history(study)
-    assert trial[1::3] == ("failed", "cut off 1 times: its process vanished without a word")
+    assert trial[1::3] == ("failed", "cut off once: its process vanished without a word")
     assert len(lab.calls()) == 1
 
 

@@ -415,7 +415,7 @@ def test_words_without_a_configuration_are_answered_by_chance(
     study = _run(sampler, valley, 1)
     reasoning = study.trials[0].user_attrs["reasoning"]
     assert reasoning.startswith("I thought about it.")
-    assert "Drawn at random: what was proposed is no configuration" in reasoning
+    assert "drawn at random: what was proposed is no configuration" in reasoning
 
 
 def test_a_repeated_proposal_moves_to_the_nearest_other_candidate(

@@ -158,7 +158,7 @@ def test_the_sampler_asks_the_model_and_keeps_what_it_thought(server: Any, says:
     assert first.user_attrs["policy"] == "endpoint:m,retries=0"
     assert repeated.params != first.params
     assert other.params == {"lr": pytest.approx(0.0567 if step is None else 0.057), "layers": 9}
-    assert "Drawn at random: what was proposed is no configuration" in lost.user_attrs["reasoning"]
+    assert "drawn at random: what was proposed is no configuration" in lost.user_attrs["reasoning"]
     assert len(server.seen) == 4
 
 
@@ -167,4 +167,4 @@ def test_the_sampler_takes_a_checkpoint(checkpoint: Path) -> None:
     space = {"lr": FloatDistribution(1e-5, 1e-1, log=True)}
     study = optuna.create_study(sampler=AutoLLMSampler(policy=f"agent:{checkpoint}", space=space, seed=0))
     study.optimize(lambda trial: trial.suggest_float("lr", 1e-5, 1e-1, log=True), n_trials=2)
-    assert all("Drawn at random" in t.user_attrs["reasoning"] for t in study.trials)
+    assert all("drawn at random" in t.user_attrs["reasoning"] for t in study.trials)
