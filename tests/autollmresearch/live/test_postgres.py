@@ -31,7 +31,7 @@ GREEDY = "copy"
 """A policy that proposes one and the same thing to all who ask it the same, and takes no time for it."""
 
 
-def _work(url: str, worker: int, together: Barrier, evidence: list[Any], space: dict[str, Any]) -> None:
+def _work(worker: int, together: Barrier, url: str, evidence: list[Any], space: dict[str, Any]) -> None:
     """One worker: as a user's own script would be, but that all of them start at the same moment.
 
     Every other one does not wait for its turn, as if its clock were wrong: then only the claims keep them apart.
@@ -53,31 +53,42 @@ def _work(url: str, worker: int, together: Barrier, evidence: list[Any], space: 
     study.optimize(objective, n_trials=EACH)
 
 
-def _open(url: str, together: Barrier) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`at_once(work, *arguments)`: `work(worker, together, *arguments)` in eight processes, which all must end well."""
+    # Workers import this module by the name pytest gave it, which `pytest`, unlike `python -m pytest`, cannot find.
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])
+    context = multiprocessing.get_context("forkserver")  # imports once, not eight times
+    context.set_forkserver_preload(["autollmresearch.live.sampler", "scipy.stats", "psycopg"])
+
+    def run(work: Callable[..., None], *arguments: Any) -> None:
+        together = context.Barrier(WORKERS)
+        processes = [context.Process(target=work, args=(w, together, *arguments)) for w in range(WORKERS)]
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join(timeout=240)
+        finally:
+            for process in processes:
+                process.kill()
+        assert [process.exitcode for process in processes] == [0] * WORKERS
+
+    return run
+
+
+def _open(worker: int, together: Barrier, url: str) -> None:
     together.wait(timeout=120)
     open_storage(url)
 
 
-def test_an_empty_database_is_opened_by_many_at_once(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[3])  # as below
-    url = postgres_url.replace("/postgres?", "/empty?")
+def test_an_empty_database_is_opened_by_many_at_once(postgres_url: str, at_once: Callable[..., None]) -> None:
     engine = sqlalchemy.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("CREATE DATABASE empty")
     engine.dispose()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["autollmresearch.live.sampler", "scipy.stats", "psycopg"])
-    together = context.Barrier(WORKERS)
-    processes = [context.Process(target=_open, args=(url, together)) for _ in range(WORKERS)]
-    try:
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(timeout=240)
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.exitcode for process in processes] == [0] * WORKERS
+    url = postgres_url.replace("/postgres?", "/empty?")
+    at_once(_open, url)
     assert open_storage(url).get_all_studies() == []
 
 
@@ -110,27 +121,10 @@ def test_eight_workers_lose_and_double_no_trial(
     opened: Callable[..., RDBStorage],
     cheap: Callable[..., optuna.Study],
     valley_space: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
+    at_once: Callable[..., None],
 ) -> None:
-    # Workers import this module by the name pytest gave it, which `pytest`, unlike `python -m pytest`, cannot find.
-    monkeypatch.syspath_prepend(Path(__file__).parents[3])
     study = optuna.create_study(study_name="shared", storage=opened(postgres_url))
-    context = multiprocessing.get_context("forkserver")  # imports once, not eight times
-    context.set_forkserver_preload(["autollmresearch.live.sampler", "scipy.stats", "psycopg"])
-    together = context.Barrier(WORKERS)
-    evidence = cheap(trials=60).trials
-    arguments = [(postgres_url, worker, together, evidence, valley_space) for worker in range(WORKERS)]
-    processes = [context.Process(target=_work, args=a) for a in arguments]
-    try:
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(timeout=240)
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.exitcode for process in processes] == [0] * WORKERS
-
+    at_once(_work, postgres_url, cheap(trials=60).trials, valley_space)
     trials = study.trials
     assert [t.number for t in trials] == list(range(WORKERS * EACH))
     assert {t.state for t in trials} == {TrialState.COMPLETE}
