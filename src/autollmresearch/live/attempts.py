@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -48,8 +48,18 @@ def trial_directory(settings: RunSettings, label: str, trial: LiveTrial) -> Path
     return Path(settings.directory) / "trials" / f"{label}-{trial.number:04d}"
 
 
-def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial, progress: Progress) -> None:
+def finish(
+    settings: RunSettings,
+    study: LiveStudy,
+    label: str,
+    trial: LiveTrial,
+    before: Sequence[LiveTrial],
+    progress: Progress,
+) -> None:
     """Run an open trial to its end and tell its outcome.
+
+    Args:
+        before: the trials that it may turn out to be better than.
 
     Raises:
         StudyProblem: its program cannot be started, or its directory is another trial's; the trial stays open.
@@ -80,9 +90,8 @@ def finish(settings: RunSettings, study: LiveStudy, label: str, trial: LiveTrial
         study.fail(trial.number, outcome.failure, outcome.details)
         progress.line(f"{title} failed: {outcome.failure}  ({_time(ended.seconds)}, log: {directory / keeper.LOG})")
         return
-    study.tell(trial.number, outcome.value, outcome.details)
-    best = best_trial(spec, study.trials())
-    mark = "  best so far" if best is not None and best.number == trial.number else ""
+    told = study.tell(trial.number, outcome.value, outcome.details)
+    mark = "  best so far" if best_trial(spec, [*before, told]) is told else ""
     progress.line(f"{title} {spec.metric.name} {number(outcome.value, 5)}{mark}  ({_time(ended.seconds)})")
 
 

@@ -232,7 +232,7 @@ def _run_stage(settings: RunSettings, stage: Stage, progress: Progress) -> None:
             proposal, chosen = propose(study.spec, trials) if config is None else (Proposal(config), config)
             trial = study.add(proposal, chosen, trials)
         if trial is not None:
-            finish(settings, study, stage.label, trial, progress)
+            finish(settings, study, stage.label, trial, trials, progress)
 
 
 @contextmanager

@@ -130,9 +130,9 @@ class LiveStudy:
                 user_attrs={k: v for k, v in attrs.items() if v is not None},
             )
             trial_id = storage.create_new_trial(study_id, template_trial=template)
-            trial = storage.get_trial(trial_id)
-            seen = {t.number for t in known}
-            if any(t.number < trial.number and t.number not in seen for t in self._trials()):
+            trials, seen = self._trials(), {t.number for t in known}
+            trial = next(t for t in trials if t._trial_id == trial_id)
+            if any(t.number < trial.number and t.number not in seen for t in trials):
                 storage.set_trial_user_attr(trial_id, WITHDRAWN, True)
                 self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 return None
@@ -172,10 +172,9 @@ class LiveStudy:
                     self._study._storage.set_trial_user_attr(frozen._trial_id, key, content)
             state = optuna.trial.TrialState.FAIL if value is None else None
             try:
-                self._study.tell(number, value, state=state)
+                return live_trial(self._study.tell(number, value, state=state))
             except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
                 raise StudyProblem(f"trial {number} of {self.name} was told by another process just now") from None
-        return self.trial(number)
 
     def trial(self, number: int) -> LiveTrial:
         """One trial. Raises `StudyProblem` if there is none of this number."""
