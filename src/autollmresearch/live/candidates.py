@@ -6,8 +6,9 @@ a scrambled Sobol design over the space (Sobol 1967; Owen 1998). The same argume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import product
 from math import ceil, log, log2, prod
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def candidates(space: Space, *, size: int = SIZE, seed: int = 0, include: Iterab
     options = [_options(p) for p in space.parameters]
     if all(options) and prod(map(len, options)) <= size:
         return Pool.from_configs(space, (dict(zip(space.names, c, strict=True)) for c in product(*options)))
-    design = _design(space, size, seed)
+    design = _design(space, repr(space), size, seed)
     keep = ~_among(space, Pool(space, design), wanted)
     columns = {name: column[keep] for name, column in design.items()}
     if wanted:
@@ -103,8 +104,13 @@ def _options(p: Parameter) -> tuple[Value, ...]:
     return ()
 
 
-def _design(space: Space, size: int, seed: int) -> dict[str, NDArray[Any]]:
-    """At most `size` distinct configurations as columns."""
+@lru_cache(maxsize=8)  # each trial of a study asks for the same
+def _design(space: Space, exact: str, size: int, seed: int) -> Mapping[str, NDArray[Any]]:
+    """At most `size` distinct configurations as columns.
+
+    Args:
+        exact: the space as text: a grid of 64 equals one of 64.0, and its candidates are other numbers.
+    """
     from scipy.stats import qmc
 
     widths = [p.width if isinstance(p, Simplex) else 1 for p in space.parameters]
@@ -116,7 +122,10 @@ def _design(space: Space, size: int, seed: int) -> dict[str, NDArray[Any]]:
         start += width
     keys = np.stack([c for column in columns.values() for c in _coordinates(column)], axis=1)
     first = np.sort(np.unique(keys, axis=0, return_index=True)[1])
-    return {name: column[first] for name, column in columns.items()}
+    design = {name: column[first] for name, column in columns.items()}
+    for column in design.values():
+        column.flags.writeable = False
+    return design
 
 
 def _coordinates(column: NDArray[Any]) -> list[FloatArray]:

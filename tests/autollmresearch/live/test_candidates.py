@@ -77,6 +77,15 @@ def test_the_same_seed_gives_the_same_candidates_and_another_seed_others() -> No
     assert _rows(candidates(MIXED)) != _rows(candidates(MIXED, seed=1))
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_equal_spaces_of_other_numbers_have_their_own_candidates(first: int) -> None:
+    lr = Real("lr", 1e-4, 1.0, log=True)
+    whole, real = Space((lr, Grid("batch", (64, 128)))), Space((lr, Grid("batch", (64.0, 128.0))))
+    assert whole == real
+    kinds = {repr(s): type(candidates(s).config(0)["batch"]) for s in ((whole, real), (real, whole))[first]}
+    assert kinds == {repr(whole): int, repr(real): float}
+
+
 def test_another_process_gets_the_same_candidates() -> None:
     """Nothing depends on hash randomisation."""
     code = (
