@@ -133,7 +133,8 @@ def main(lock: str, given: str) -> None:
         except OSError:  # the disk is full: a long run is not lost for that; whoever waits sees why the lock is held
             if asked:
                 raise
-            os.pwrite(held, f"{UNWRITTEN}\n".encode(), said)
+            with suppress(OSError):  # where even that takes room, nobody is told
+                os.pwrite(held, f"{UNWRITTEN}\n".encode(), said)
             time.sleep(PAUSE)
 
 
