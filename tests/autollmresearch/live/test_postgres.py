@@ -82,19 +82,21 @@ def _open(worker: int, together: Barrier, url: str) -> None:
     open_storage(url)
 
 
-def test_an_empty_database_is_opened_by_many_at_once(postgres_url: str, at_once: Callable[..., None]) -> None:
+def test_an_empty_database_is_opened_by_many_at_once(
+    postgres_url: str, opened: Callable[..., RDBStorage], at_once: Callable[..., None]
+) -> None:
     engine = sqlalchemy.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("CREATE DATABASE empty")
     engine.dispose()
     url = postgres_url.replace("/postgres?", "/empty?")
     at_once(_open, url)
-    assert open_storage(url).get_all_studies() == []
+    assert opened(url).get_all_studies() == []
 
 
 @pytest.mark.parametrize("times", [1, storage.MAKING, storage.MAKING + 1])
 def test_tables_that_others_are_making_are_waited_for_but_not_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+    opened: Callable[..., RDBStorage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     waited: list[float] = []
     tried = iter([IntegrityError("CREATE TABLE studies", {}, Exception("duplicate key value"))] * times)
@@ -110,9 +112,9 @@ def test_tables_that_others_are_making_are_waited_for_but_not_for_ever(
     url = f"sqlite:///{tmp_path}/studies.db"
     if times > storage.MAKING:
         with pytest.raises(StorageProblem, match="duplicate key value"):
-            open_storage(url)
+            opened(url)
     else:
-        open_storage(url)
+        opened(url)
     assert waited == [0.5] * min(times, storage.MAKING)
 
 
