@@ -253,10 +253,12 @@ def find_study(name: str, url: str) -> LiveStudy | None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with storage_problems(url):
         storage = open_storage(url)
-        if name in optuna.get_all_study_names(storage=storage):
+        try:  # a list of names would read all that all studies hold
             study = optuna.load_study(storage=storage, study_name=name)
-            if SPEC in study.user_attrs or study.get_trials(deepcopy=False):
-                return _of(study, url, storage)
+        except KeyError:
+            study = None
+        if study is not None and (SPEC in study.user_attrs or study.get_trials(deepcopy=False)):
+            return _of(study, url, storage)
         _close(storage)
     return None
 

@@ -58,6 +58,18 @@ def test_a_study_resumes_from_its_storage_alone(study: LiveStudy, url: str) -> N
     assert propose(again.spec, again.trials()) == propose(study.spec, study.trials())
 
 
+def test_a_study_is_found_without_reading_all_others(
+    study: LiveStudy, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_all(storage: object) -> None:
+        pytest.fail("the cost of opening a study grows with what all studies of its storage hold")
+
+    monkeypatch.setattr("optuna.storages.RDBStorage.get_all_studies", read_all)
+    assert load_study("big", url).name == study.name
+    assert find_study("small", url) is None
+    assert create_study("small", url, SPEC).name == "small"
+
+
 def test_optuna_sees_the_settings_as_they_are(study: LiveStudy, url: str) -> None:
     trial, _ = next_trial(study)
     study.tell(trial.number, 2.5)
