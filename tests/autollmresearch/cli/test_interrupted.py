@@ -27,12 +27,12 @@ from llmconfig_gym.sources import steplaw
 PATIENCE = 120.0
 MODULES = {"autollmresearch": "autollmresearch", "llmconfig-gym": "llmconfig_gym"}
 
-SLOW = """import time
+SLOW = """import os, time
 from pathlib import Path
 
 class Slow:
     def propose(self, states):
-        Path("begun").write_text("yes")
+        Path(f"begun-{os.getpid()}").write_text("yes")
         time.sleep(600)
 """
 SWEEP = """parameters: [{kind: grid, name: lr, levels: [0.1, 0.2, 0.3]}]
@@ -74,9 +74,9 @@ class Terminal:
                 process.wait()
         return code, out.read_text(), err.read_text()
 
-    def there(self, pattern: str) -> Callable[[], object]:
-        """Whether a file of this pattern has something in it."""
-        return lambda: [p for p in self.place.glob(pattern) if p.is_file() and p.stat().st_size]
+    def there(self, pattern: str, number: int = 1) -> Callable[[], object]:
+        """Whether so many files of this pattern have something in them."""
+        return lambda: len([p for p in self.place.glob(pattern) if p.is_file() and p.stat().st_size]) >= number
 
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -119,18 +119,22 @@ def _stopped(ended: tuple[int, str, str], hint: str) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_benchmark(terminal: Terminal, workers: str) -> None:
     options = ["--methods", "python:slow.py:Slow", "--workers", workers, "--out", "out"]
-    ended = terminal.interrupt("autollmresearch", "benchmark", *options, when=terminal.there("begun"))
+    begun = terminal.there("begun-*", int(workers))  # a worker that is interrupted while it starts may say so
+    ended = terminal.interrupt("autollmresearch", "benchmark", *options, when=begun)
     _stopped(ended, f"Finished cells are kept; {GO_ON}")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_sweep_and_the_command_it_runs(terminal: Terminal, workers: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("train.sh").write_text("[ $1 = 0.1 -o -e fast ] || { echo $$ > pid; sleep 600; }; echo val_loss=$1\n")
+    Path("train.sh").write_text("[ $1 = 0.1 -o -e fast ] || { echo $$ > pid-$1; sleep 600; }; echo val_loss=$1\n")
     collect = ["collect", "--command", "sh train.sh {lr}", "--space", "sweep.yaml", "--out", "out"]
-    ended = terminal.interrupt("llmconfig-gym", *collect, "--workers", workers, when=terminal.there("pid"))
+    ended = terminal.interrupt(
+        "llmconfig-gym", *collect, "--workers", workers, when=terminal.there("pid-*", int(workers))
+    )
     _stopped(ended, f"Finished runs are kept; {GO_ON}")
-    command = int(Path("pid").read_text())  # it leads a group of its own
-    terminal.until(lambda: not _alive(command))
+    for pid in Path().glob("pid-*"):
+        command = int(pid.read_text())  # it leads a group of its own
+        terminal.until(lambda command=command: not _alive(command))
     Path("fast").touch()
     assert gym([*collect, "--format", "json"]) == 0
     told = capsys.readouterr()
@@ -178,7 +182,7 @@ def _trajectories(path: Path) -> None:
 def test_an_episode(terminal: Terminal) -> None:
     play = ["play", "micro/N98k-D1M", "--policy", "python:slow.py:Slow"]
     _stopped(
-        terminal.interrupt("autollmresearch", *play, when=terminal.there("begun")),
+        terminal.interrupt("autollmresearch", *play, when=terminal.there("begun-*")),
         "Nothing was kept: the same command plays the same episode again.",
     )
 
@@ -186,7 +190,7 @@ def test_an_episode(terminal: Terminal) -> None:
 def test_a_suggestion(terminal: Terminal) -> None:
     suggest = ["suggest", "--from", "runs.csv", "--target", "N=1e7,tokens=5e9", "--policy", "python:slow.py:Slow"]
     _stopped(
-        terminal.interrupt("autollmresearch", *suggest, "--study", "big", when=terminal.there("begun")),
+        terminal.interrupt("autollmresearch", *suggest, "--study", "big", when=terminal.there("begun-*")),
         "Say the same again; a trial that was kept meanwhile is shown again.",
     )
 
