@@ -130,7 +130,7 @@ NOT_READ: Mapping[str, tuple[str, ...]] = {
     "a lock, and the ids of processes in it, which must be whole numbers above 1": (
         "llmconfig_gym.process:launch",
         "llmconfig_gym.process:alive",
-        "llmconfig_gym.process:_ids",
+        "llmconfig_gym.process:_words",
     ),
     "what the program that started it hands it, through a file without a name": ("llmconfig_gym.keeper:main",),
     "what the user types, for one experiment": ("llmconfig_gym.cli.look:run_tell",),
