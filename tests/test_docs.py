@@ -65,13 +65,14 @@ UNRUN = {
     r".*--backend ray": "needs a cluster; tests/autollmresearch/test_cluster.py starts one",
     r"(ray start|sbatch) ": "of a cluster; test_cluster.py and test_slurm_scripts.py have small ones",
     r"python benchmarks/scaling.py ": "an hour; it resumes, and --quick takes less",
+    r"python benchmarks/soak.py ": "an hour; tests/benchmarks/test_soak.py has a study of it",
     r"autollmresearch leaderboard ": "needs the kept rows' budget; test_leaderboard.py makes one",
     r"python benchmarks/kept.py pictures": "of all kept rows, which the commands before it replace by few",
     r"llmconfig-gym verify ": "trains; tests/llmconfig_gym/collect/test_verify.py does it",
 }
 """What the start of a command matches: why it is not run here, but parsed."""
 
-UNRUN_COMMANDS = 75
+UNRUN_COMMANDS = 76
 """How many commands that is, of all pages. A new one is a decision, so the number stands here."""
 
 SMALLER = {
