@@ -176,10 +176,6 @@ class LiveStudy:
             except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
                 raise StudyProblem(f"trial {number} of {self.name} was told by another process just now") from None
 
-    def trial(self, number: int) -> LiveTrial:
-        """One trial. Raises `StudyProblem` if there is none of this number."""
-        return live_trial(self._frozen(number))
-
     def _frozen(self, number: int) -> FrozenTrial:
         trials = self._trials()
         for trial in trials:

@@ -155,12 +155,12 @@ def test_told_twice_unknown_or_not_a_number(study: LiveStudy) -> None:
     for value in (math.nan, math.inf, -math.inf):
         with pytest.raises(StudyProblem, match=r"is no outcome; if the run diverged or crashed, say so: .*--failed"):
             study.tell(0, value)
-    assert study.trial(0).status == "open"
+    assert study.trials()[0].status == "open"
     study.tell(0, 2.5)
     for again in (lambda: study.tell(0, 2.4), lambda: study.fail(0, "why")):
         with pytest.raises(StudyProblem, match=r"trial 0 of big has its value already \(2.5\); nothing was changed"):
             again()
-    assert study.trial(0).value == 2.5
+    assert study.trials()[0].value == 2.5
     with pytest.raises(StudyProblem, match=r"study big has no trial 7; it has 0 \(complete\)"):
         study.tell(7, 1.0)
     next_trial(study)
@@ -180,7 +180,7 @@ def test_what_was_told_by_half_was_not_told(study: LiveStudy) -> None:
         patch.setattr(optuna.Study, "tell", die)
         with pytest.raises(SystemExit):
             study.fail(0, "out of memory", {"kl": 9.0})
-    half = study.trial(0)
+    half = study.trials()[0]
     assert (half.status, half.failure, half.details) == ("open", "", {})
     told = study.tell(0, 2.5)
     assert (told.status, told.value, told.failure, told.details) == ("complete", 2.5, "", {})
